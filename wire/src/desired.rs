@@ -40,8 +40,19 @@ impl DesiredProcess {
 
 impl PartialEq for DesiredProcess {
     fn eq(&self, other: &Self) -> bool {
-        (&self.namespace, &self.name, self.generation, self.spec_hash, self.spec.get())
-            == (&other.namespace, &other.name, other.generation, other.spec_hash, other.spec.get())
+        (
+            &self.namespace,
+            &self.name,
+            self.generation,
+            self.spec_hash,
+            self.spec.get(),
+        ) == (
+            &other.namespace,
+            &other.name,
+            other.generation,
+            other.spec_hash,
+            other.spec.get(),
+        )
     }
 }
 

@@ -43,9 +43,16 @@ fn is_dns1123(name: &str, max: usize, dots: bool) -> bool {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    name.len() <= max && if dots { name.split('.').all(label) } else { label(name) }
+    name.len() <= max
+        && if dots {
+            name.split('.').all(label)
+        } else {
+            label(name)
+        }
 }
 
 /// The first 80 characters: refused names come from peers and end up in logs.
@@ -112,7 +119,11 @@ impl FromStr for DeviceName {
         if is_dns1123(name, limits::SUBDOMAIN_BYTES, true) {
             return Ok(Self(name.into()));
         }
-        Err(NameError::NotDns1123 { what: "device", name: loggable(name), max: limits::SUBDOMAIN_BYTES })
+        Err(NameError::NotDns1123 {
+            what: "device",
+            name: loggable(name),
+            max: limits::SUBDOMAIN_BYTES,
+        })
     }
 }
 
@@ -146,7 +157,9 @@ impl InstanceId {
 impl FromStr for InstanceId {
     type Err = NameError;
     fn from_str(text: &str) -> Result<Self, NameError> {
-        uuid::Uuid::try_parse(text).map(Self).map_err(|_| NameError::NotUuid(loggable(text)))
+        uuid::Uuid::try_parse(text)
+            .map(Self)
+            .map_err(|_| NameError::NotUuid(loggable(text)))
     }
 }
 

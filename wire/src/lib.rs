@@ -4,6 +4,8 @@
 //! each has a JSON form (for people and tools) and a binary form (for links where bytes cost money), described
 //! normatively in `docs/wire.md`. Decoding is strict and bounded: see [`limits`].
 
+pub mod binary;
+pub mod json;
 pub mod limits;
 
 mod desired;

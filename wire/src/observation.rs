@@ -44,7 +44,9 @@ pub struct Value(f64);
 impl Value {
     /// Accepts finite numbers only. Negative zero becomes zero: the two are equal, and one value has one encoding.
     pub fn new(number: f64) -> Option<Self> {
-        number.is_finite().then_some(Self(if number == 0.0 { 0.0 } else { number }))
+        number
+            .is_finite()
+            .then_some(Self(if number == 0.0 { 0.0 } else { number }))
     }
 
     /// The number.
@@ -53,7 +55,10 @@ impl Value {
     }
 
     /// The number as an integer, if it is one that doubles hold exactly (below 2^53).
-    #[expect(clippy::cast_possible_truncation, reason = "checked to be integral and within 53 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "checked to be integral and within 53 bits"
+    )]
     pub fn as_integer(self) -> Option<i64> {
         const EXACT: f64 = 9_007_199_254_740_992.0;
         (self.0.fract() == 0.0 && self.0.abs() < EXACT).then_some(self.0 as i64)

@@ -25,7 +25,9 @@ impl FromStr for SpecHash {
         if digits.len() != 16 || !digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(SpecHashError);
         }
-        u64::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| SpecHashError)
+        u64::from_str_radix(text, 16)
+            .map(|number| Self(number.to_be_bytes()))
+            .map_err(|_| SpecHashError)
     }
 }
 
@@ -76,7 +78,10 @@ impl CanonicalSpec {
         let digest = Sha256::digest(json.as_bytes());
         let mut hash = [0; 8];
         hash.copy_from_slice(&digest[..8]);
-        Ok(Self { json: json.into(), hash: SpecHash(hash) })
+        Ok(Self {
+            json: json.into(),
+            hash: SpecHash(hash),
+        })
     }
 
     /// The canonical JSON text.
@@ -107,7 +112,13 @@ mod tests {
     #[test]
     fn only_sixteen_lower_case_digits_are_a_hash() {
         assert!("9f86d081884c7d65".parse::<SpecHash>().is_ok());
-        for bad in ["", "9f86d081884c7d6", "9f86d081884c7d655", "9F86d081884c7d65", "+f86d081884c7d65"] {
+        for bad in [
+            "",
+            "9f86d081884c7d6",
+            "9f86d081884c7d655",
+            "9F86d081884c7d65",
+            "+f86d081884c7d65",
+        ] {
             assert!(bad.parse::<SpecHash>().is_err(), "{bad:?}");
         }
     }

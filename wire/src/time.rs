@@ -28,7 +28,11 @@ impl UnixMillis {
 
     /// From milliseconds since the epoch; refused outside what RFC 3339 can write.
     pub fn new(millis: i64) -> Result<Self, TimeError> {
-        if (Self::MIN.0..=Self::MAX.0).contains(&millis) { Ok(Self(millis)) } else { Err(TimeError::OutOfRange(millis)) }
+        if (Self::MIN.0..=Self::MAX.0).contains(&millis) {
+            Ok(Self(millis))
+        } else {
+            Err(TimeError::OutOfRange(millis))
+        }
     }
 
     /// From milliseconds since the epoch, pulled into the range RFC 3339 can write.
@@ -101,7 +105,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<UnixMillis>().unwrap().to_string(), written);
         }
-        for bad in ["", "yesterday", "2026-11-23", "2026-11-23T10:00:00", "2026-11-23T10:00:00Z[UTC]", "1e9"] {
+        for bad in [
+            "",
+            "yesterday",
+            "2026-11-23",
+            "2026-11-23T10:00:00",
+            "2026-11-23T10:00:00Z[UTC]",
+            "1e9",
+        ] {
             assert!(bad.parse::<UnixMillis>().is_err(), "{bad:?}");
         }
     }

@@ -59,7 +59,10 @@ impl SequenceRange {
         for sequence in sequences {
             match ranges.last_mut() {
                 Some(range) if sequence <= range.last.saturating_add(1) => range.last = sequence,
-                _ => ranges.push(Self { first: sequence, last: sequence }),
+                _ => ranges.push(Self {
+                    first: sequence,
+                    last: sequence,
+                }),
             }
         }
         ranges
@@ -116,7 +119,10 @@ mod tests {
     fn ranges_are_sorted_disjoint_and_as_long_as_possible() {
         assert_eq!(
             SequenceRange::collect(vec![10, 1, 2, 3, 12, 11, 2]),
-            vec![SequenceRange { first: 1, last: 3 }, SequenceRange { first: 10, last: 12 }]
+            vec![
+                SequenceRange { first: 1, last: 3 },
+                SequenceRange { first: 10, last: 12 }
+            ]
         );
         assert_eq!(SequenceRange::collect(vec![]), vec![]);
     }
