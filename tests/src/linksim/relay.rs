@@ -125,10 +125,10 @@ pub(super) async fn run(config: Config, socket: UdpSocket, shared: Arc<Shared>) 
             received = relay.socket.recv_from(&mut buffer) => {
                 // An error here is ICMP about a client that went away; it says nothing about the others.
                 if let Ok((length, client)) = received {
-                    relay.from_client(client, buffer.get(..length).unwrap_or_default()).await?;
+                    relay.send_up(client, buffer.get(..length).unwrap_or_default()).await?;
                 }
             }
-            Some(datagram) = from_server.recv() => relay.from_server(datagram),
+            Some(datagram) = from_server.recv() => relay.send_down(datagram),
         }
         if next_rebind.is_some_and(|at| relay.started.elapsed() >= at) {
             relay.rebind();
@@ -140,7 +140,7 @@ pub(super) async fn run(config: Config, socket: UdpSocket, shared: Arc<Shared>) 
 }
 
 impl Relay {
-    async fn from_client(&mut self, client: SocketAddr, payload: &[u8]) -> io::Result<()> {
+    async fn send_up(&mut self, client: SocketAddr, payload: &[u8]) -> io::Result<()> {
         let now = self.started.elapsed();
         let (socket, new) = self.flows.socket(client, now).await?;
         self.flows_seen += u64::from(new);
@@ -150,7 +150,7 @@ impl Relay {
         Ok(())
     }
 
-    fn from_server(&mut self, datagram: FromServer) {
+    fn send_down(&mut self, datagram: FromServer) {
         let now = self.started.elapsed();
         let arrivals = self
             .down

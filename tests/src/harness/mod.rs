@@ -1,0 +1,27 @@
+//! Runs the real programs, as a user would: their own processes, real QUIC, real databases, in a directory of their
+//! own. Whatever is started is killed, by its own process id, when its handle is dropped.
+//!
+//! Everything here blocks. A test that needs two things at once uses threads, so that it reads from top to bottom.
+
+mod admin;
+mod agent;
+mod binaries;
+mod device;
+mod gateway;
+mod pki;
+mod process;
+mod sandbox;
+pub mod wait;
+
+pub use admin::metric;
+pub use agent::Agent;
+pub use binaries::{ENV_BIN_DIR, Program};
+pub use device::{Device, Reply};
+pub use gateway::{Gateway, GatewayOptions};
+pub use pki::{Identity, Pki};
+pub use process::{Finished, Running};
+pub use sandbox::Sandbox;
+
+/// How long anything may take that takes milliseconds on an idle machine. Passing tests never wait for it; it is long
+/// because two cores may be compiling at the same time.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
