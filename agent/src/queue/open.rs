@@ -1,0 +1,196 @@
+//! Opening the file: create it once, bring it up to date, refuse what is not ours.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use apollo_wire::InstanceId;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig, params};
+
+use super::{
+    DATABASE_FILE, Queue, QueueLimits,
+    error::OpenError,
+    limits::{BUSY_TIMEOUT, WAL_KEPT_BYTES},
+};
+use crate::clock;
+
+/// The schema this program writes, in `PRAGMA user_version`.
+const SCHEMA_VERSION: i64 = 1;
+/// `PRAGMA application_id`: "APLO". Tells the agent's file from any other SQLite database.
+const APPLICATION_ID: i64 = 0x41_50_4c_4f;
+const SCHEMA: &str = include_str!("schema.sql");
+/// Held while a file is created or migrated, so that two first commands at once do not trip over each other.
+const LOCK_FILE: &str = "agent.lock";
+
+impl Queue {
+    /// Opens `agent.db` in `data_dir`, creating directory and file if missing.
+    ///
+    /// # Errors
+    /// A directory that cannot be used, a damaged, foreign or newer file. The file is never reset.
+    pub fn open(data_dir: &Path, limits: QueueLimits) -> Result<Self, OpenError> {
+        Self::open_at_boot(data_dir, limits, clock::boot_id())
+    }
+
+    /// As [`open`](Self::open), with the id of the boot given: rows of other boots whose clock ran free have no usable
+    /// time.
+    pub fn open_at_boot(data_dir: &Path, limits: QueueLimits, boot_id: String) -> Result<Self, OpenError> {
+        create_directory(data_dir)?;
+        let path = data_dir.join(DATABASE_FILE);
+        let storage = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Damaged {
+                path: path.clone(),
+                source,
+            },
+            _ => OpenError::Storage {
+                path: path.clone(),
+                source,
+            },
+        };
+        let mut connection = Connection::open(&path).map_err(storage)?;
+        configure(&connection).map_err(storage)?;
+        if !is_current(&connection).map_err(storage)? {
+            let lock = lock(data_dir)?;
+            migrate(&mut connection, &path, &storage)?;
+            drop(lock);
+        }
+        let instance = read_instance(&connection).map_err(storage)?;
+        Ok(Self {
+            connection,
+            limits,
+            instance,
+            boot_id,
+        })
+    }
+
+    /// Reads every page and checks the b-trees. Takes time in proportion to the file (about 1 s for 500 MiB): for the
+    /// start of a long-running agent, not for each command.
+    ///
+    /// # Errors
+    /// [`OpenError::Damaged`] with SQLite's first finding.
+    pub fn verify(&self) -> Result<(), OpenError> {
+        let path = self.connection.path().unwrap_or(DATABASE_FILE).into();
+        let finding = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        match finding {
+            Ok(finding) if finding == "ok" => Ok(()),
+            Ok(finding) => {
+                let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+                Err(OpenError::Damaged {
+                    path,
+                    source: rusqlite::Error::SqliteFailure(code, Some(finding)),
+                })
+            }
+            Err(source) => Err(OpenError::Damaged { path, source }),
+        }
+    }
+}
+
+/// Makes the directory and syncs its parent, so that a power cut does not take directory and rows away together.
+fn create_directory(data_dir: &Path) -> Result<(), OpenError> {
+    let failed = |source| OpenError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    };
+    if data_dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(data_dir).map_err(failed)?;
+    let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))
+        .and_then(|parent| parent.sync_all())
+        .map_err(failed)
+}
+
+/// Per-connection settings. `synchronous=FULL`: each commit is synced before it returns; in WAL mode that is one
+/// sync. No checkpoint on close: it would cost each short `observe` three more syncs, and the log is bounded anyway.
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(
+        None,
+        "journal_size_limit",
+        i64::try_from(WAL_KEPT_BYTES).unwrap_or(i64::MAX),
+    )?;
+    // Statements of all methods together; rusqlite's default of 16 would re-prepare some on each sync.
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(pragma(connection, "user_version")? == SCHEMA_VERSION
+        && pragma(connection, "application_id")? == APPLICATION_ID)
+}
+
+fn lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
+    file.map_err(|source| OpenError::Directory {
+        path: data_dir.to_owned(),
+        source,
+    })
+}
+
+/// Brings the file to [`SCHEMA_VERSION`]. Called with the lock held; another process may have done it just before.
+fn migrate(
+    connection: &mut Connection,
+    path: &Path,
+    storage: &impl Fn(rusqlite::Error) -> OpenError,
+) -> Result<(), OpenError> {
+    let version = pragma(connection, "user_version").map_err(storage)?;
+    let application = pragma(connection, "application_id").map_err(storage)?;
+    let objects: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(storage)?;
+    if application != APPLICATION_ID && (application != 0 || version != 0 || objects != 0) {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    if version > SCHEMA_VERSION {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known: SCHEMA_VERSION,
+        });
+    }
+    if version == SCHEMA_VERSION {
+        return Ok(());
+    }
+    create(connection).map_err(storage)
+}
+
+/// Version 0, an empty file, to version 1, in one transaction.
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(SCHEMA)?;
+    transaction.execute(
+        "INSERT INTO queue_head (id, instance, created_at_ms) VALUES (1, ?1, ?2)",
+        params![new_instance().to_string(), clock::now().get()],
+    )?;
+    transaction.execute("INSERT INTO sync_progress (id) VALUES (1)", [])?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
+}
+
+/// A fresh random instance id.
+pub(super) fn new_instance() -> InstanceId {
+    InstanceId::from_bytes(uuid::Uuid::new_v4().into_bytes())
+}
+
+/// The instance as the file has it.
+pub(super) fn read_instance(connection: &Connection) -> rusqlite::Result<InstanceId> {
+    connection.query_row("SELECT instance FROM queue_head", [], |row| {
+        let text: String = row.get(0)?;
+        text.parse()
+            .map_err(|error: apollo_wire::NameError| super::row::unreadable(0, error))
+    })
+}
