@@ -1,0 +1,363 @@
+//! The supervisor: events in, effects and one deadline out.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use apollo_wire::{ProcessRef, RestartPolicy};
+
+use super::{
+    Effect, Ending, Event, Exit, Input, Limits, Observed, Reason, RunId, State, StopGoal, StopPhase,
+    StopSignal, entry::Entry, next, observed::cut_message,
+};
+use crate::{jitter::Jitter, time::Monotonic};
+
+/// Decides for every process of the device. See the module.
+///
+/// After every [`Supervisor::handle`], perform [`Supervisor::poll_effect`] until it is `None`, in order, then wait for
+/// the next event or for [`Supervisor::poll_timeout`], whichever comes first. Effects never pile up beyond a few per
+/// process and event.
+#[derive(Debug)]
+pub struct Supervisor {
+    pub(super) limits: Limits,
+    pub(super) processes: BTreeMap<ProcessRef, Entry>,
+    pub(super) effects: VecDeque<Effect>,
+    pub(super) shutting_down: bool,
+    all_stopped_said: bool,
+    jitter: Jitter,
+    last_run: u64,
+}
+
+impl Supervisor {
+    /// A supervisor that knows of no process. `seed` is for the jitter of the backoff.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            limits,
+            processes: BTreeMap::new(),
+            effects: VecDeque::new(),
+            shutting_down: false,
+            all_stopped_said: false,
+            jitter: Jitter::new(seed),
+            last_run: 0,
+        }
+    }
+
+    /// Takes an event at `now`. Results of runs that are no longer the current one are dropped.
+    pub fn handle(&mut self, event: Event, now: Monotonic) {
+        match event {
+            Event::Desired(items) => self.adopt(items, now),
+            Event::Spawned { process, run, pid } => self.spawned(&process, run, pid, now),
+            Event::SpawnFailed {
+                process,
+                run,
+                error,
+                permanent,
+            } => {
+                self.spawn_failed(&process, run, error, permanent, now);
+            }
+            Event::Exited {
+                process,
+                run,
+                exit,
+                last_output,
+            } => {
+                self.exited(&process, run, exit, last_output, now);
+            }
+            Event::TimerFired => self.fire(now),
+            Event::Shutdown => self.shut_down(now),
+        }
+        self.start_ready();
+        self.say_all_stopped();
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When to send [`Event::TimerFired`], if nothing else happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Monotonic> {
+        self.processes.values().filter_map(Entry::timeout).min()
+    }
+
+    /// Every process known and its state, sorted by name.
+    pub fn processes(&self) -> impl Iterator<Item = (&ProcessRef, State)> {
+        self.processes
+            .iter()
+            .map(|(process, entry)| (process, entry.state))
+    }
+
+    /// The entry whose current run is `run`.
+    fn current(&mut self, process: &ProcessRef, run: RunId) -> Option<&mut Entry> {
+        self.processes
+            .get_mut(process)
+            .filter(|entry| entry.state.run().is_some_and(|live| live.id == run))
+    }
+
+    fn spawned(&mut self, process: &ProcessRef, run: RunId, pid: u32, now: Monotonic) {
+        let Some(entry) = self.current(process, run) else {
+            return;
+        };
+        let Ok(state) = next(entry.state, Input::Spawned { pid, now }) else {
+            return;
+        };
+        entry.state = state;
+        let effect = match state {
+            State::Running { run, pid, .. } => Effect::Observe(Observed {
+                pid: Some(pid),
+                ..entry.observed(process, state.visible(), Some(run), Reason::Started)
+            }),
+            // Overtaken while it started: it has a process group to signal only now.
+            _ => Effect::Signal {
+                process: process.clone(),
+                run,
+                signal: StopSignal::Term,
+            },
+        };
+        self.effects.push_back(effect);
+    }
+
+    fn spawn_failed(
+        &mut self,
+        process: &ProcessRef,
+        run: RunId,
+        error: String,
+        permanent: bool,
+        now: Monotonic,
+    ) {
+        if self.current(process, run).is_none() {
+            return;
+        }
+        let again = self.count_short_run(process, now);
+        let Some(entry) = self.current(process, run) else {
+            return;
+        };
+        let before = entry.state;
+        let final_failure = permanent || policy(entry) == RestartPolicy::Never;
+        let ending = if final_failure {
+            Ending::Failed
+        } else {
+            Ending::Again(again)
+        };
+        let Ok(state) = next(before, Input::SpawnFailed(ending)) else {
+            return;
+        };
+        entry.state = state;
+        if let Some(goal) = before.goal() {
+            return self.settle(process, before, goal, None);
+        }
+        let observed = Observed {
+            message: cut_message(error),
+            ..entry.observed(process, state.visible(), before.run(), Reason::SpawnFailed)
+        };
+        self.effects.push_back(Effect::Observe(observed));
+    }
+
+    fn exited(
+        &mut self,
+        process: &ProcessRef,
+        run: RunId,
+        exit: Exit,
+        last_output: Option<String>,
+        now: Monotonic,
+    ) {
+        let Some(entry) = self.current(process, run) else {
+            return;
+        };
+        let before = entry.state;
+        let ending = match (policy(entry), exit.is_success()) {
+            (RestartPolicy::Always, _) | (RestartPolicy::OnFailure, false) => {
+                Ending::Again(self.count_short_run(process, now))
+            }
+            (RestartPolicy::OnFailure | RestartPolicy::Never, true) => Ending::Succeeded,
+            (RestartPolicy::Never, false) => Ending::Failed,
+        };
+        let crash_loop_runs = self.limits.crash_loop_runs;
+        let Some(entry) = self.current(process, run) else {
+            return;
+        };
+        let Ok(state) = next(before, Input::Exited(ending)) else {
+            return;
+        };
+        entry.state = state;
+        if let Some(goal) = before.goal() {
+            return self.settle(process, before, goal, Some(exit));
+        }
+        let reason = match ending {
+            Ending::Again(_) if !exit.is_success() && entry.short_runs >= crash_loop_runs => {
+                Reason::CrashLoop
+            }
+            Ending::Again(_) => Reason::BackingOff,
+            Ending::Succeeded | Ending::Failed => Reason::Exited,
+        };
+        let message = if exit.is_success() {
+            String::new()
+        } else {
+            last_output.unwrap_or_default()
+        };
+        let observed = Observed {
+            pid: before.pid(),
+            exit_code: Some(exit.code()),
+            message: cut_message(message),
+            ..entry.observed(process, state.visible(), before.run(), reason)
+        };
+        self.effects.push_back(Effect::Observe(observed));
+    }
+
+    /// Counts a run that ended now and draws when the next one may start.
+    fn count_short_run(&mut self, process: &ProcessRef, now: Monotonic) -> Monotonic {
+        let Some(entry) = self.processes.get_mut(process) else {
+            return now;
+        };
+        if let State::Running { since, .. } = entry.state
+            && now.since(since) >= self.limits.healthy_run
+        {
+            entry.forget_short_runs();
+        }
+        entry.short_runs = entry.short_runs.saturating_add(1);
+        now.plus(entry.backoff.next_delay(&mut self.jitter))
+    }
+
+    /// Ends whatever runs of a process, for `goal`; without a run the goal is reached at once.
+    pub(super) fn halt(&mut self, process: &ProcessRef, goal: StopGoal, now: Monotonic) {
+        let Some(entry) = self.processes.get_mut(process) else {
+            return;
+        };
+        let before = entry.state;
+        let grace = before.run().map(|run| run.grace).unwrap_or_default();
+        let grace = if self.shutting_down {
+            grace.min(self.limits.shutdown_grace_max)
+        } else {
+            grace
+        };
+        let Ok(state) = next(before, Input::Halt { goal, grace, now }) else {
+            return;
+        };
+        entry.state = state;
+        match before {
+            State::Running { run, .. } => self.effects.push_back(Effect::Signal {
+                process: process.clone(),
+                run: run.id,
+                signal: StopSignal::Term,
+            }),
+            // What had no run and gets one next is not worth a word before that has started.
+            State::Starting(_) | State::Stopping { .. } => {}
+            _ if goal == StopGoal::Replace => {}
+            _ => self.settle(process, before, goal, None),
+        }
+    }
+
+    /// Reports that a stop is complete, and forgets a removed process.
+    fn settle(&mut self, process: &ProcessRef, before: State, goal: StopGoal, exit: Option<Exit>) {
+        let Some(entry) = self.processes.get_mut(process) else {
+            return;
+        };
+        self.effects
+            .push_back(Effect::Observe(entry.stopped(process, before, goal, exit)));
+        if goal == StopGoal::Remove {
+            self.processes.remove(process);
+            self.effects.push_back(Effect::Forget(process.clone()));
+        }
+    }
+
+    /// Moves everything on whose time has come.
+    fn fire(&mut self, now: Monotonic) {
+        let is_due = |entry: &Entry| entry.timeout().is_some_and(|at| at <= now);
+        let due: Vec<ProcessRef> = self
+            .processes
+            .iter()
+            .filter(|(_, entry)| is_due(entry))
+            .map(|(process, _)| process.clone())
+            .collect();
+        for process in due {
+            let Some(entry) = self.processes.get_mut(&process) else {
+                continue;
+            };
+            if entry.state.timeout().is_some_and(|at| at <= now) {
+                match entry.state {
+                    State::Stopping {
+                        run,
+                        phase: StopPhase::Terminating { .. },
+                        ..
+                    } => {
+                        self.effects.push_back(Effect::Signal {
+                            process: process.clone(),
+                            run: run.id,
+                            signal: StopSignal::Kill,
+                        });
+                        entry.state = next(entry.state, Input::GraceOver).unwrap_or(entry.state);
+                    }
+                    _ => entry.state = next(entry.state, Input::Due).unwrap_or(entry.state),
+                }
+            }
+            if let Some((item, _)) = entry.held.take_if(|(_, until)| *until <= now) {
+                self.take(item, now);
+            }
+        }
+    }
+
+    fn shut_down(&mut self, now: Monotonic) {
+        self.shutting_down = true;
+        let processes: Vec<ProcessRef> = self.processes.keys().cloned().collect();
+        for process in processes {
+            let Some(entry) = self.processes.get_mut(&process) else {
+                continue;
+            };
+            entry.held = None;
+            match entry.state {
+                State::Succeeded | State::Failed | State::Stopped => {}
+                // These stops mean what they meant; only the time they have left may get shorter.
+                State::Stopping { goal, .. } if goal != StopGoal::Replace => self.halt(&process, goal, now),
+                _ => self.halt(&process, StopGoal::Shutdown, now),
+            }
+        }
+    }
+
+    /// Starts what is Pending. An addition waits until every removal is done, so that a renamed process finds the
+    /// port, device or memory of its old self free.
+    fn start_ready(&mut self) {
+        if self.shutting_down {
+            return;
+        }
+        let removing = self
+            .processes
+            .values()
+            .any(|entry| entry.state.goal() == Some(StopGoal::Remove));
+        for (process, entry) in &mut self.processes {
+            if entry.state != State::Pending || (removing && !entry.established) {
+                continue;
+            }
+            self.last_run += 1;
+            let Some((run, spec)) = entry.next_run(RunId(self.last_run)) else {
+                continue;
+            };
+            if let Ok(state) = next(entry.state, Input::Start(run)) {
+                entry.state = state;
+                let (run, spec_hash) = (run.id, run.spec_hash);
+                self.effects.push_back(Effect::Spawn {
+                    process: process.clone(),
+                    run,
+                    spec_hash,
+                    spec,
+                });
+            }
+        }
+    }
+
+    fn say_all_stopped(&mut self) {
+        let alive = self.processes.values().any(|entry| entry.state.run().is_some());
+        if self.shutting_down && !alive && !self.all_stopped_said {
+            self.all_stopped_said = true;
+            self.effects.push_back(Effect::AllStopped);
+        }
+    }
+}
+
+/// The restart policy that applies; `Never` where there is nothing that could be started.
+fn policy(entry: &Entry) -> RestartPolicy {
+    entry
+        .item
+        .spec
+        .as_ref()
+        .map_or(RestartPolicy::Never, |spec| spec.restart_policy)
+}
