@@ -86,6 +86,11 @@ pub struct ProcessStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub last_report_time: Option<UnixMillis>,
+    /// The device that made that observation. Positions of different devices do not compare, so after the process is
+    /// bound to another device this tells that `sync` no longer guards it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub observed_device: Option<DeviceName>,
     /// Identity of that observation: the guard of the join.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncPoint>,
@@ -162,7 +167,8 @@ pub struct DeviceStatus {
     /// The agent's version, as it last said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
-    /// The instances the gateway has met, in order: position + 1 is the epoch.
+    /// The instances the gateway has met, in the order of their epochs. The oldest are forgotten beyond a bound
+    /// (`epoch`), the others keep their epochs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceStatus>,
     /// The device's queue, as it last said.

@@ -1,0 +1,212 @@
+//! The desired state of every device, ready to be served: a poll is one map lookup (DESIGN section 4).
+//!
+//! Fed from the store's watch. A change touches one device's entry (two, when a process is bound anew) and drops what was
+//! encoded for it; the body is encoded again when the device next fetches it, and kept. A change of status alone touches
+//! nothing. The ETag comes from names, generations and spec hashes: a spec is never serialized to make it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, OnceLock},
+};
+
+use apollo_wire::{
+    CanonicalSpec, DesiredProcess, DesiredState, DeviceName, ProcessRef, binary, json, limits,
+};
+use serde_json::value::RawValue;
+
+use crate::{etag::ETag, object::ProcessObject};
+
+/// Which encoding of the document is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// `application/json`.
+    Json,
+    /// `application/vnd.apollo`.
+    Binary,
+}
+
+/// The answer to a poll.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetch {
+    /// 304: the device has it.
+    NotModified {
+        /// For the `ETag` header.
+        etag: ETag,
+    },
+    /// 200.
+    Body {
+        /// For the `ETag` header.
+        etag: ETag,
+        /// The encoded document.
+        body: Arc<[u8]>,
+    },
+}
+
+/// Every device's desired processes, by the device they are bound to.
+#[derive(Debug, Default)]
+pub struct DesiredIndex {
+    devices: HashMap<DeviceName, Entry>,
+    bound_to: HashMap<ProcessRef, DeviceName>,
+    revisions: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    items: BTreeMap<ProcessRef, Item>,
+    revision: u64,
+    etag: ETag,
+    json: OnceLock<Arc<[u8]>>,
+    binary: OnceLock<Arc<[u8]>>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Item {
+    generation: i64,
+    spec: CanonicalSpec,
+}
+
+/// The devices whose desired state a change has touched: none, one, or the former and the new one.
+pub type Touched = Vec<DeviceName>;
+
+impl DesiredIndex {
+    /// Takes in a process as it is now.
+    pub fn upsert(&mut self, process: &ProcessObject) -> Touched {
+        let mut touched = Touched::new();
+        match self.bound_to.get(&process.process) {
+            Some(former) if *former == process.device => {}
+            Some(_) => touched.extend(self.remove(&process.process)),
+            None => {}
+        }
+        let item = Item {
+            generation: process.generation,
+            spec: process.spec.clone(),
+        };
+        let entry = self
+            .devices
+            .entry(process.device.clone())
+            .or_insert_with(Entry::empty);
+        if entry.items.get(&process.process) == Some(&item) {
+            return touched;
+        }
+        entry.items.insert(process.process.clone(), item);
+        self.bound_to
+            .insert(process.process.clone(), process.device.clone());
+        self.revisions += 1;
+        entry.touch(self.revisions);
+        touched.push(process.device.clone());
+        touched
+    }
+
+    /// Takes out a process that is gone. Returns the device it was bound to.
+    pub fn remove(&mut self, process: &ProcessRef) -> Option<DeviceName> {
+        let device = self.bound_to.remove(process)?;
+        let entry = self.devices.get_mut(&device)?;
+        entry.items.remove(process);
+        if entry.items.is_empty() {
+            self.devices.remove(&device);
+        } else {
+            self.revisions += 1;
+            entry.touch(self.revisions);
+        }
+        Some(device)
+    }
+
+    /// Counts up whenever the device's desired state changes; 0 while it has none. A request with `?wait=` is held until
+    /// this differs from what it was when the request was found unmodified.
+    pub fn revision(&self, device: &DeviceName) -> u64 {
+        self.devices.get(device).map_or(0, |entry| entry.revision)
+    }
+
+    /// Answers a poll. A device without processes, known or not, gets an empty list with a constant ETag.
+    ///
+    /// `if_none_match` is the field value (several lines joined with commas).
+    pub fn fetch(&self, device: &DeviceName, if_none_match: Option<&str>, form: Form) -> Fetch {
+        let entry = self.devices.get(device);
+        let etag = entry.map_or_else(|| ETag::of([]), |entry| entry.etag.clone());
+        if if_none_match.is_some_and(|field| etag.matches(field)) {
+            return Fetch::NotModified { etag };
+        }
+        let body = match entry {
+            Some(entry) => entry.body(device, form),
+            None => encode(
+                &DesiredState {
+                    device: device.clone(),
+                    processes: Vec::new(),
+                },
+                form,
+            ),
+        };
+        Fetch::Body { etag, body }
+    }
+
+    /// How many devices have at least one process.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// How many processes there are.
+    pub fn processes(&self) -> usize {
+        self.bound_to.len()
+    }
+}
+
+impl Entry {
+    fn empty() -> Self {
+        Self {
+            items: BTreeMap::new(),
+            revision: 0,
+            etag: ETag::of([]),
+            json: OnceLock::new(),
+            binary: OnceLock::new(),
+        }
+    }
+
+    /// The items that are served: the first ones, as many as one document may hold. More is a mistake of the operator's
+    /// (or an attack on one device), which must not make the document unreadable for its agent.
+    fn served(&self) -> impl Iterator<Item = (&ProcessRef, &Item)> {
+        self.items.iter().take(limits::DESIRED_PROCESSES)
+    }
+
+    /// Something has changed: a new tag, and nothing encoded.
+    fn touch(&mut self, revision: u64) {
+        self.revision = revision;
+        self.etag = ETag::of(
+            self.served()
+                .map(|(process, item)| (process, item.generation, item.spec.hash())),
+        );
+        self.json = OnceLock::new();
+        self.binary = OnceLock::new();
+    }
+
+    fn body(&self, device: &DeviceName, form: Form) -> Arc<[u8]> {
+        let kept = match form {
+            Form::Json => &self.json,
+            Form::Binary => &self.binary,
+        };
+        Arc::clone(kept.get_or_init(|| encode(&self.document(device), form)))
+    }
+
+    fn document(&self, device: &DeviceName) -> DesiredState {
+        let processes = self.served().filter_map(|(process, item)| {
+            Some(DesiredProcess {
+                namespace: process.namespace().into(),
+                name: process.name().into(),
+                generation: item.generation,
+                spec_hash: item.spec.hash(),
+                // Canonical JSON is JSON, so nothing is ever left out here.
+                spec: RawValue::from_string(item.spec.json().into()).ok()?,
+            })
+        });
+        DesiredState {
+            device: device.clone(),
+            processes: processes.collect(),
+        }
+    }
+}
+
+fn encode(document: &DesiredState, form: Form) -> Arc<[u8]> {
+    match form {
+        Form::Json => json::encode_desired(document).into(),
+        Form::Binary => binary::encode_desired(document).into(),
+    }
+}
