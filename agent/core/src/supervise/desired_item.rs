@@ -19,18 +19,23 @@ pub struct DesiredItem {
 
 /// A spec that cannot be run: the field and what was expected there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("spec.{field}: {problem}")]
+#[error("{field}: {problem}")]
 pub struct SpecDefect {
-    /// The path of the field inside `spec`, such as `env[0].name`; `?` if the text is not JSON.
+    /// The path of the field, such as `spec.env[0].name`; `spec` where a field is missing or the text is not JSON.
     pub field: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
 impl SpecDefect {
-    fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+    /// `path` is the field inside `spec`; `.` is the whole of it.
+    fn new(path: impl AsRef<str>, problem: impl Into<String>) -> Self {
+        let field = match path.as_ref() {
+            "." => "spec".to_owned(),
+            path => format!("spec.{path}"),
+        };
         Self {
-            field: field.into(),
+            field,
             problem: problem.into(),
         }
     }
@@ -141,11 +146,10 @@ mod tests {
             let text = defect(&with(fields));
             assert!(text.starts_with(field), "{fields}: {text}");
         }
-        assert!(defect(r#"{"deviceRef":{"name":"d"}}"#).contains("command"));
-        assert!(
-            defect("nonsense").starts_with("spec.?: "),
-            "{}",
-            defect("nonsense")
+        assert_eq!(
+            defect(r#"{"deviceRef":{"name":"d"}}"#),
+            "spec: missing field `command` at line 1 column 26"
         );
+        assert!(defect("nonsense").starts_with("spec: "));
     }
 }
