@@ -129,3 +129,57 @@ pub(super) fn add_to_totals(connection: &Connection, rows: i64, bytes: i64) -> r
     let sql = "UPDATE queue_head SET pending_rows = pending_rows + ?1, pending_bytes = pending_bytes + ?2";
     connection.prepare_cached(sql)?.execute([rows, bytes]).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock, queue::QueueLimits};
+
+    fn rows(count: usize) -> Vec<NewObservation> {
+        let mut row = NewObservation::new("default/a".parse().unwrap(), &clock::read());
+        row.message = "m".repeat(MESSAGE_BYTES);
+        vec![row; count]
+    }
+
+    #[test]
+    fn a_full_disk_stores_nothing_and_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(dir.path(), QueueLimits::default()).unwrap();
+        queue.append(&rows(1)).unwrap();
+        // SQLite's own page limit answers as a full disk does; it cannot go below the pages there are.
+        queue
+            .connection
+            .pragma_update_and_check(None, "max_page_count", 1, |_| Ok(()))
+            .unwrap();
+        let error = queue.append(&rows(1_000)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot store observations: the disk is full; nothing was changed"
+        );
+        assert!(matches!(error, AppendError::Storage(storage) if storage.is_disk_full()));
+        queue
+            .connection
+            .pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(()))
+            .unwrap();
+        assert_eq!(queue.stats().unwrap().rows, 1);
+        assert_eq!(queue.append(&rows(1)).unwrap(), 2..=2);
+    }
+
+    #[test]
+    fn every_commit_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::open(dir.path(), QueueLimits::default()).unwrap();
+        let pragma = |name| {
+            queue
+                .connection
+                .pragma_query_value(None, name, |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("synchronous"), 2, "FULL");
+        let mode: String = queue
+            .connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "wal");
+    }
+}

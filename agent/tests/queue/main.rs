@@ -1,0 +1,11 @@
+//! The queue's promises (`docs/storage.md`), each kept at the limit and one past it.
+
+mod batches;
+mod desired;
+mod files;
+mod instances;
+mod model;
+mod overflow;
+mod support;
+mod verdicts;
+mod views;
