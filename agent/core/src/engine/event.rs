@@ -202,13 +202,22 @@ pub struct StartExchange {
     pub introduce: bool,
 }
 
-/// How syncing goes, for `sync_status`.
+/// How the last exchange went, for `sync_status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Whether the last exchange succeeded.
-    pub success: bool,
-    /// What went wrong, for people. A success may have one too: a poll that failed beside a good report.
-    pub last_error: Option<String>,
+    /// Why it failed; `None` if it succeeded.
+    pub failure: Option<Failure>,
+    /// What went wrong beside a good report: a poll without a usable answer.
+    pub warning: Option<String>,
     /// When the next attempt is due; `None` if none will be made.
     pub next_attempt: Option<Monotonic>,
+}
+
+impl Status {
+    /// What to tell people, if anything went wrong.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        let failure = self.failure.as_ref().map(|failure| failure.message.as_str());
+        failure.or(self.warning.as_deref())
+    }
 }

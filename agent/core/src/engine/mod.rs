@@ -24,7 +24,7 @@ pub use event::{
     Status,
 };
 pub use limits::Limits;
-use state::{ExchangeId, Move, State, Wait};
+use state::{ExchangeId, Move, Shutdown, State, Wait};
 
 use crate::{backoff::Backoff, jitter::Jitter, time::Monotonic};
 use apollo_wire::{DeviceName, Verdicts};
@@ -56,16 +56,6 @@ pub struct Engine {
     renewed: bool,
     /// The process is asked to end.
     shutdown: Shutdown,
-}
-
-/// How far the ending of the process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shutdown {
-    No,
-    /// Asked for while an exchange was running: one more is due.
-    Asked,
-    /// The running exchange is the last one.
-    Last,
 }
 
 impl Engine {
@@ -139,7 +129,7 @@ impl Engine {
             | (Event::RenewFailed { id, message }, State::Renewing { id: current })
                 if id == current =>
             {
-                self.fail(&Failure::new(FailureKind::Storage, message), now);
+                self.fail(Failure::new(FailureKind::Storage, message), now);
             }
             (Event::Renewed { id, pending }, State::Renewing { id: current }) if id == current => {
                 self.on_renewed(pending, now);
@@ -172,9 +162,9 @@ impl Engine {
             (Ok(verdicts), Some(batch)) => self.on_verdicts(verdicts, batch, now),
             (Ok(_), None) => {
                 let message = "a reply without a report".to_owned();
-                self.fail(&Failure::new(FailureKind::Malformed, message), now);
+                self.fail(Failure::new(FailureKind::Malformed, message), now);
             }
-            (Err(failure), batch) => self.on_report_failed(&failure, batch, now),
+            (Err(failure), batch) => self.on_report_failed(failure, batch, now),
         }
     }
 
@@ -214,14 +204,14 @@ impl Engine {
         if self.renewed {
             // A fresh instance is random, so no gateway can know sequences of it. Renewing again would not end.
             let message = format!("{why}, although the instance is new: the gateway's replies make no sense");
-            self.fail(&Failure::new(FailureKind::Malformed, message), now);
+            self.fail(Failure::new(FailureKind::Malformed, message), now);
         } else if let State::Exchanging { id } = self.state {
             self.go(Move::Renew);
             self.effects.push_back(Effect::RenewInstance { id, why });
         }
     }
 
-    fn on_report_failed(&mut self, failure: &Failure, batch: Option<Batch>, now: Monotonic) {
+    fn on_report_failed(&mut self, failure: Failure, batch: Option<Batch>, now: Monotonic) {
         let rows = batch.map_or(0, |batch| batch.rows);
         if failure.kind == FailureKind::TooLarge && rows > 1 {
             self.batch_rows = rows / 2;
@@ -237,7 +227,7 @@ impl Engine {
         let offered = batch.map_or(0, |batch| batch.rows);
         if offered > 0 && settled == 0 {
             let message = format!("the gateway settled none of the {offered} rows offered");
-            self.fail(&Failure::new(FailureKind::Malformed, message), now);
+            self.fail(Failure::new(FailureKind::Malformed, message), now);
             return;
         }
         self.backoff.reset();
@@ -250,7 +240,7 @@ impl Engine {
             Shutdown::No | Shutdown::Asked if more => self.attempt(),
             Shutdown::Asked if pending > 0 => self.attempt_last(),
             Shutdown::No => self.rest(now),
-            Shutdown::Asked | Shutdown::Last => self.finish(true, None),
+            Shutdown::Asked | Shutdown::Last => self.finish(None),
         }
     }
 
@@ -258,10 +248,10 @@ impl Engine {
         self.pending = pending;
         self.renewed = true;
         match self.shutdown {
-            Shutdown::Last => self.finish(
-                false,
-                Some("ended before the new instance was reported".to_owned()),
-            ),
+            Shutdown::Last => {
+                let message = "ended before the new instance was reported";
+                self.finish(Some(Failure::new(FailureKind::Interrupted, message)));
+            }
             Shutdown::No | Shutdown::Asked => {
                 self.last_exchange = now;
                 self.attempt();
@@ -291,37 +281,23 @@ impl Engine {
             until,
             wait: Wait::Interval,
         });
-        let last_error = self.side_error.take();
-        self.record(Status {
-            success: true,
-            last_error,
-            next_attempt: Some(until),
-        });
+        self.record(None, Some(until));
     }
 
     /// Waits for the next try.
-    fn fail(&mut self, failure: &Failure, now: Monotonic) {
+    fn fail(&mut self, failure: Failure, now: Monotonic) {
         self.polled = false;
         if self.shutdown != Shutdown::No {
-            self.finish(false, Some(failure.message.clone()));
+            self.finish(Some(failure));
             return;
         }
-        let until = now.plus(delay::after(
-            failure,
-            &self.limits,
-            &mut self.backoff,
-            &mut self.jitter,
-        ));
+        let delay = delay::after(&failure, &self.limits, &mut self.backoff, &mut self.jitter);
+        let until = now.plus(delay);
         self.go(Move::Rest {
             until,
             wait: Wait::Retry,
         });
-        let last_error = Some(failure.message.clone());
-        self.record(Status {
-            success: false,
-            last_error,
-            next_attempt: Some(until),
-        });
+        self.record(Some(failure), Some(until));
     }
 
     fn attempt(&mut self) {
@@ -344,18 +320,19 @@ impl Engine {
         self.attempt();
     }
 
-    fn finish(&mut self, success: bool, last_error: Option<String>) {
+    fn finish(&mut self, failure: Option<Failure>) {
         self.go(Move::Finish);
-        self.record(Status {
-            success,
-            last_error,
-            next_attempt: None,
-        });
+        self.record(failure, None);
         self.effects.push_back(Effect::Stop);
     }
 
-    fn record(&mut self, status: Status) {
-        self.effects.push_back(Effect::RecordStatus(status));
+    fn record(&mut self, failure: Option<Failure>, next_attempt: Option<Monotonic>) {
+        let warning = self.side_error.take();
+        self.effects.push_back(Effect::RecordStatus(Status {
+            failure,
+            warning,
+            next_attempt,
+        }));
     }
 
     fn go(&mut self, step: Move) {

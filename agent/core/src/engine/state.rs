@@ -107,6 +107,17 @@ impl State {
     }
 }
 
+/// How far the ending of the process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shutdown {
+    /// Nobody asked.
+    No,
+    /// Asked for while an exchange was running: one more is due.
+    Asked,
+    /// The running exchange is the last one.
+    Last,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

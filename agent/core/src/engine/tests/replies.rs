@@ -69,7 +69,7 @@ fn r08_rejected_rows_settle_with_the_rest() {
         settled: 2,
         pending: 0,
     });
-    assert!(rig.status().success);
+    assert!(rig.status().failure.is_none());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn r10_a_gateway_that_always_claims_to_know_more_does_not_make_instances_without
             ..
         }
     ));
-    assert!(!rig.status().success);
+    assert!(rig.status().failure.is_some());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn storage_that_fails_is_tried_again_later() {
         id: first.id,
         message: "disk full".to_owned(),
     });
-    assert_eq!(rig.status().last_error.as_deref(), Some("disk full"));
+    assert_eq!(rig.status().last_error(), Some("disk full"));
     assert!(rig.wait() <= LIMITS.backoff_initial);
     assert_eq!(rig.engine.pending(), 2);
 }
@@ -137,7 +137,7 @@ fn a_reply_that_settles_nothing_is_a_failure() {
         settled: 0,
         pending: 2,
     });
-    assert!(!rig.status().success);
+    assert!(rig.status().failure.is_some());
     assert!(matches!(
         rig.engine.state(),
         State::Waiting {
@@ -201,7 +201,8 @@ fn a_document_for_another_device_is_refused_and_said_so() {
             .any(|effect| matches!(effect, Effect::StoreDesired(_)))
     );
     let Some(Effect::RecordStatus(Status {
-        last_error: Some(error),
+        failure: None,
+        warning: Some(error),
         ..
     })) = effects.last()
     else {

@@ -123,8 +123,8 @@ fn a_report_too_large_is_halved_down_to_one_row_and_then_waits_loudly() {
     rig.fail_with(start, batch(1), FailureKind::TooLarge, None);
     assert!(rig.wait() >= LIMITS.refused_delay);
     let status = rig.status();
-    assert!(!status.success);
-    assert_eq!(status.last_error.as_deref(), Some("it failed"));
+    assert!(status.failure.is_some());
+    assert_eq!(status.last_error(), Some("it failed"));
 }
 
 #[test]
@@ -157,7 +157,10 @@ fn shutdown_makes_one_last_attempt_whatever_comes_of_it() {
     assert_eq!(rig.engine.state(), State::Stopped);
     assert!(matches!(
         rig.effects()[..],
-        [Effect::RecordStatus(Status { success: false, .. }), Effect::Stop]
+        [
+            Effect::RecordStatus(Status { failure: Some(_), .. }),
+            Effect::Stop
+        ]
     ));
 }
 
