@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -148,6 +148,18 @@ impl Gateway {
     /// The Device `name`.
     pub fn device(&self, name: &str) -> anyhow::Result<Value> {
         self.get(&["devices", name])
+    }
+
+    /// A command whose output is JSON, against a store that no gateway need be serving.
+    pub fn on_store(store: &str, directory: &Path, arguments: &[&str]) -> anyhow::Result<Value> {
+        let mut command = Command::new(Program::Gateway.path()?);
+        command
+            .current_dir(directory)
+            .args(arguments)
+            .args(["--store", store]);
+        Running::finish("on-store", command, directory, None, PATIENCE)?
+            .success()?
+            .json()
     }
 
     /// A command of `apollo-gateway` against the same store.

@@ -11,7 +11,9 @@ mod gateway;
 mod pki;
 mod process;
 mod sandbox;
+mod skip;
 pub mod wait;
+mod world;
 
 pub use admin::metric;
 pub use agent::Agent;
@@ -21,6 +23,8 @@ pub use gateway::{Gateway, GatewayOptions};
 pub use pki::{Identity, Pki};
 pub use process::{Finished, Running};
 pub use sandbox::Sandbox;
+pub use skip::{ENV_REQUIRE_ALL, ENV_SKIPPED_FILE, skip};
+pub use world::{INSTANCE, World, condition, now, observation, report};
 
 /// How long anything may take that takes milliseconds on an idle machine. Passing tests never wait for it; it is long
 /// because two cores may be compiling at the same time.

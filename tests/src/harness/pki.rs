@@ -38,10 +38,12 @@ impl Pki {
         Ok(pki)
     }
 
-    /// `apollo-gateway pki device NAME`.
+    /// `apollo-gateway pki device NAME`, the first time; the same certificate afterwards.
     pub fn device(&self, name: &str) -> anyhow::Result<Identity> {
-        self.run(&["device", name])?.success()?;
         let file = |extension| self.directory.join(format!("{name}.{extension}"));
+        if !file("pem").exists() {
+            self.run(&["device", name])?.success()?;
+        }
         Ok(Identity {
             name: name.to_owned(),
             cert: file("pem"),

@@ -34,7 +34,7 @@ impl Narrator {
 
     /// The headline.
     pub(super) fn title(&self, text: &str) -> anyhow::Result<()> {
-        line(&self.paint(BOLD, text))
+        print_line(&self.paint(BOLD, text))
     }
 
     /// Begins the next step.
@@ -42,18 +42,19 @@ impl Narrator {
         self.step += 1;
         let at = self.paint(DIM, &format!("{:5.1} s", self.started.elapsed().as_secs_f64()));
         let head = self.paint(BOLD, &format!("{}. {text}", self.step));
-        line(&format!("\n{head}  {at}"))
+        print_line(&format!("\n{head}  {at}"))
     }
 
     /// A line of the current step.
+    #[expect(clippy::unused_self, reason = "a line belongs to the step the narrator is in")]
     pub(super) fn say(&self, text: &str) -> anyhow::Result<()> {
-        line(&format!("   {text}"))
+        print_line(&format!("   {text}"))
     }
 
     /// A command's output or a table, indented and dimmed.
     pub(super) fn quote(&self, text: &str) -> anyhow::Result<()> {
         for line in text.lines() {
-            line(&format!("   {} {line}", self.paint(DIM, "|")))?;
+            print_line(&format!("   {} {line}", self.paint(DIM, "|")))?;
         }
         Ok(())
     }
@@ -61,7 +62,7 @@ impl Narrator {
     /// The outcome.
     pub(super) fn outcome(&self, good: bool, text: &str) -> anyhow::Result<()> {
         let (colour, word) = if good { (GREEN, "OK") } else { (RED, "FAILED") };
-        line(&format!("   {}  {text}", self.paint(colour, word)))
+        print_line(&format!("   {}  {text}", self.paint(colour, word)))
     }
 
     /// What to try while the system runs.
@@ -115,7 +116,7 @@ impl Narrator {
 }
 
 /// Prints a line at once, also into a pipe.
-fn line(text: &str) -> anyhow::Result<()> {
+fn print_line(text: &str) -> anyhow::Result<()> {
     let mut out = stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
