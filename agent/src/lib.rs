@@ -4,8 +4,13 @@
 //! What to decide is in `apollo-agent-core`; this crate does the IO it asks for.
 
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod commands;
+pub mod config;
+pub mod driver;
 pub mod exit;
+pub mod metrics;
 pub mod queue;
 pub mod supervisor;
+pub mod telemetry;

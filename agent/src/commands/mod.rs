@@ -7,5 +7,6 @@ pub mod run;
 pub mod status;
 pub mod sync;
 
+mod agent;
 mod intake;
 mod output;

@@ -1,0 +1,146 @@
+//! One exchange, from the queue to the gateway and back.
+
+use std::{ops::RangeInclusive, path::PathBuf};
+
+use apollo_agent_core::engine::{self, DesiredOutcome, Exchanged, Failure, FailureKind, StartExchange};
+use apollo_wire::{Gap, InstanceId, Report, Sequence, binary};
+
+use super::{
+    queue_thread::{QueueThread, QueueThreadGone},
+    sync_lock::{SyncLock, SyncLockError},
+};
+use crate::{
+    client::{Client, ExchangeReply, ExchangeRequest, Poll},
+    clock,
+    exit::chain,
+    queue::{Batch, Queue, StorageError},
+};
+
+/// What an exchange needs.
+pub(super) struct Exchange {
+    pub(super) start: StartExchange,
+    pub(super) queue: QueueThread,
+    pub(super) data_dir: PathBuf,
+    /// ETag of the document in force.
+    pub(super) etag: Option<String>,
+}
+
+/// What an exchange leaves.
+pub(super) struct Finished {
+    pub(super) exchanged: Exchanged,
+    /// What the report was made of; verdicts are settled against it. Holds the lock until then.
+    pub(super) taken: Option<Taken>,
+}
+
+/// The part of a batch that settling needs.
+pub(super) struct Taken {
+    pub(super) instance: InstanceId,
+    pub(super) gaps: Vec<Gap>,
+    pub(super) range: Option<RangeInclusive<Sequence>>,
+    _lock: SyncLock,
+}
+
+/// Why nothing could be sent.
+#[derive(Debug, thiserror::Error)]
+enum TakeError {
+    #[error(transparent)]
+    Lock(#[from] SyncLockError),
+    #[error(transparent)]
+    Thread(#[from] QueueThreadGone),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl Exchange {
+    /// Takes a batch, notes on disk what is about to be offered, sends it, and waits for the answer.
+    pub(super) async fn run(self, client: &mut Client) -> Finished {
+        let id = self.start.id;
+        match self.take().await {
+            Ok((taken, batch, facts)) => {
+                let ExchangeReply { report, desired } = client.exchange(&self.request(batch)).await;
+                Finished {
+                    exchanged: Exchanged {
+                        id,
+                        batch: Some(facts),
+                        report,
+                        desired,
+                    },
+                    taken: Some(taken),
+                }
+            }
+            Err(error) => {
+                let kind = match error {
+                    TakeError::Lock(SyncLockError::Busy) => FailureKind::Busy,
+                    _ => FailureKind::Storage,
+                };
+                let (report, desired) = (Err(Failure::new(kind, chain(&error))), DesiredOutcome::NotAsked);
+                Finished {
+                    exchanged: Exchanged {
+                        id,
+                        batch: None,
+                        report,
+                        desired,
+                    },
+                    taken: None,
+                }
+            }
+        }
+    }
+
+    async fn take(&self) -> Result<(Taken, Batch, engine::Batch), TakeError> {
+        let lock = SyncLock::take(&self.data_dir).await?;
+        let start = self.start;
+        let (batch, facts) = self.queue.call(move |queue| take(queue, start)).await??;
+        let taken = Taken {
+            instance: batch.instance,
+            gaps: batch.gaps.clone(),
+            range: batch.range(),
+            _lock: lock,
+        };
+        Ok((taken, batch, facts))
+    }
+
+    fn request(&self, batch: Batch) -> ExchangeRequest {
+        let report = Report {
+            next_contact_seconds: self.start.next_contact_seconds,
+            queue: Some(batch.queue),
+            offered_through: Some(batch.offered_through),
+            agent_version: self.start.introduce.then(|| env!("CARGO_PKG_VERSION").to_owned()),
+            gaps: batch.gaps,
+            observations: batch.observations,
+            ..Report::empty(batch.instance, clock::now())
+        };
+        ExchangeRequest {
+            // Encoded when it is about to be sent: the gateway learns the clock's skew from the time in it, and a
+            // handshake in between can take seconds.
+            report: Box::new(move || {
+                binary::encode_report(&Report {
+                    sent_at: clock::now(),
+                    ..report.clone()
+                })
+                .into()
+            }),
+            poll: self.start.poll.then(|| Poll {
+                etag: self.etag.clone(),
+            }),
+        }
+    }
+}
+
+/// Reads the batch and marks it as offered. From here on a gateway may know of it, whatever happens to this process.
+fn take(queue: &mut Queue, start: StartExchange) -> Result<(Batch, engine::Batch), StorageError> {
+    let max_rows = usize::try_from(start.max_rows).unwrap_or(usize::MAX);
+    let max_bytes = usize::try_from(start.max_bytes).unwrap_or(usize::MAX);
+    let batch = queue.next_batch(max_rows, max_bytes)?;
+    if let Some(range) = batch.range() {
+        queue.mark_offered(*range.end())?;
+    }
+    let rows = u32::try_from(batch.observations.len()).unwrap_or(u32::MAX);
+    let facts = engine::Batch {
+        rows,
+        more: batch.queue.pending > u64::from(rows),
+        next_sequence: queue.next_sequence()?,
+        offered_through: batch.offered_through,
+    };
+    Ok((batch, facts))
+}

@@ -1,0 +1,145 @@
+//! Observations of the supervisor on their way to the disk.
+
+use std::time::Duration;
+
+use apollo_agent_core::engine::Event;
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Driver, DriverError};
+use crate::{
+    exit::chain,
+    queue::{AppendError, NewObservation},
+};
+
+/// Most observations stored in one transaction: those of a device that starts all its processes at once share one sync.
+const STORED_AT_ONCE: usize = 64;
+/// How long to wait before storing again what a full or locked disk refused. The supervisor waits meanwhile: its
+/// channel is bounded.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The receiving end, and what could not be stored yet.
+pub(super) struct Intake {
+    observations: Option<mpsc::Receiver<NewObservation>>,
+    unsaved: Vec<NewObservation>,
+    retry_at: Option<Instant>,
+}
+
+impl Intake {
+    pub(super) fn new(observations: mpsc::Receiver<NewObservation>) -> Self {
+        Self {
+            observations: Some(observations),
+            unsaved: vec![],
+            retry_at: None,
+        }
+    }
+
+    /// An intake without a supervisor.
+    pub(super) fn closed() -> Self {
+        Self {
+            observations: None,
+            unsaved: vec![],
+            retry_at: None,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.observations.is_some()
+    }
+
+    /// When to store again what was refused; `None` if nothing was.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    pub(super) fn take_unsaved(&mut self) -> Vec<NewObservation> {
+        self.retry_at = None;
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// The next observations; `None` once, when the supervisor has ended. Cancel-safe, as `recv_many` is.
+    pub(super) async fn receive(&mut self) -> Option<Vec<NewObservation>> {
+        let observations = self.observations.as_mut()?;
+        let mut received = Vec::new();
+        if observations.recv_many(&mut received, STORED_AT_ONCE).await == 0 {
+            self.observations = None;
+            return None;
+        }
+        Some(received)
+    }
+}
+
+impl Driver {
+    /// Stores observations; keeps them for another try if the disk refuses. One that breaks a bound of the contract
+    /// can never be stored: it is left out, and said so.
+    pub(super) async fn store(&mut self, mut observations: Vec<NewObservation>) -> Result<(), DriverError> {
+        while !observations.is_empty() {
+            let stored = self
+                .queue
+                .call(move |queue| {
+                    let stored = queue.append(&observations);
+                    (observations, stored.and_then(|_| Ok(queue.stats()?)))
+                })
+                .await?;
+            match stored {
+                (_, Ok(stats)) => {
+                    self.note_depth(stats.rows, stats.dropped);
+                    return Ok(());
+                }
+                (mut refused, Err(AppendError::Defect { index, source })) => {
+                    tracing::error!(%source, "an observation of the supervisor cannot be stored and is left out");
+                    if index < refused.len() {
+                        refused.remove(index);
+                    }
+                    observations = refused;
+                }
+                (refused, Err(error)) => {
+                    tracing::error!(
+                        error = chain(&error),
+                        "observations cannot be stored; trying again"
+                    );
+                    self.intake.unsaved = refused;
+                    self.intake.retry_at = Some(Instant::now() + RETRY_INTERVAL);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether another process has changed the queue.
+    pub(super) async fn look_for_rows(&mut self) -> Result<(), DriverError> {
+        let known = self.data_version;
+        let looked = self
+            .queue
+            .call(move |queue| {
+                let version = queue.data_version()?;
+                let stats = if version == known {
+                    None
+                } else {
+                    Some(queue.stats()?)
+                };
+                Ok::<_, crate::queue::StorageError>((version, stats))
+            })
+            .await?;
+        match looked {
+            Ok((version, stats)) => {
+                self.data_version = version;
+                if let Some(stats) = stats {
+                    self.note_depth(stats.rows, stats.dropped);
+                }
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "cannot look at the queue"),
+        }
+        Ok(())
+    }
+
+    /// Tells the engine and the metrics how full the queue is.
+    pub(super) fn note_depth(&mut self, rows: u64, dropped: u64) {
+        self.metrics.queue(rows, dropped.saturating_sub(self.dropped));
+        self.dropped = dropped;
+        self.summary.pending = rows;
+        if rows != self.engine.pending() {
+            self.tell(Event::Queued { pending: rows });
+        }
+    }
+}
