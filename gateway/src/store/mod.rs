@@ -1,5 +1,7 @@
 //! Where objects and history live. [`Store`] is all that the rest of the gateway knows of a store.
 
+pub mod embedded;
+
 use std::future::Future;
 
 use apollo_gateway_core::{

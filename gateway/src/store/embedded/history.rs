@@ -1,0 +1,192 @@
+//! History: a set of observations keyed by (device, instance, sequence). Adding one twice adds it once.
+
+use std::collections::HashMap;
+
+use apollo_gateway_core::store::HistoryRow;
+use apollo_wire::{
+    Clock, DeviceName, Epoch, Gap, GapReason, InstanceId, ProcessRef, ProcessState, Sequence, UnixMillis,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::StoreError;
+
+/// One append: all of one report for one instance.
+#[derive(Debug)]
+pub(super) struct Append {
+    /// Whose.
+    pub device: DeviceName,
+    /// Which life.
+    pub instance: InstanceId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// When the gateway received it.
+    pub received_at: UnixMillis,
+    /// The observations.
+    pub rows: Vec<HistoryRow>,
+    /// Ranges the device had to drop.
+    pub gaps: Vec<Gap>,
+}
+
+impl Append {
+    /// Adds what is not there yet: which rows were new, and the instance's highest sequence afterwards.
+    pub(super) fn run(&self, connection: &Connection) -> Result<(Vec<bool>, Sequence), StoreError> {
+        let instance_id = self.instance_id(connection)?;
+        let mut process_ids = HashMap::new();
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO history (instance_id, sequence, process_id, observed_at_ms, corrected_at_ms, received_at_ms, \
+             clock, state, spec_hash, pid, exit_code, restarts, reason, message, values_json, orphaned) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+             ON CONFLICT (instance_id, sequence) DO NOTHING",
+        )?;
+        let mut new = Vec::with_capacity(self.rows.len());
+        for row in &self.rows {
+            let observation = &row.observation;
+            let process_id = match process_ids.get(&observation.process) {
+                Some(id) => *id,
+                None => {
+                    let id = process_id(connection, &observation.process)?;
+                    process_ids.insert(observation.process.clone(), id);
+                    id
+                }
+            };
+            let inserted = insert.execute(params![
+                instance_id,
+                signed(observation.seq)?,
+                process_id,
+                observation.observed_at.get(),
+                row.corrected_at.map(UnixMillis::get),
+                self.received_at.get(),
+                clock_number(observation.clock),
+                observation.state.map(state_number),
+                observation.spec_hash.map(|hash| hash.0),
+                observation.pid,
+                observation.exit_code,
+                observation.restarts,
+                observation.reason,
+                observation.message,
+                values_json(row)?,
+                row.orphaned,
+            ])?;
+            new.push(inserted == 1);
+        }
+        self.insert_gaps(connection, instance_id)?;
+        Ok((new, highest_of(connection, instance_id)?))
+    }
+
+    /// The number of (device, instance). The epoch is the Device object's to say: a recreated Device counts anew.
+    fn instance_id(&self, connection: &Connection) -> Result<i64, StoreError> {
+        let instance = self.instance.to_string();
+        let known: Option<(i64, Epoch)> = connection
+            .prepare_cached("SELECT id, epoch FROM instances WHERE device = ?1 AND instance = ?2")?
+            .query_row(params![self.device.as_str(), instance], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        match known {
+            Some((id, epoch)) if epoch == self.epoch => Ok(id),
+            Some((id, _)) => {
+                connection
+                    .prepare_cached("UPDATE instances SET epoch = ?2 WHERE id = ?1")?
+                    .execute(params![id, self.epoch])?;
+                Ok(id)
+            }
+            None => Ok(connection
+                .prepare_cached("INSERT INTO instances (device, instance, epoch) VALUES (?1, ?2, ?3)")?
+                .insert(params![self.device.as_str(), instance, self.epoch])?),
+        }
+    }
+
+    fn insert_gaps(&self, connection: &Connection, instance_id: i64) -> Result<(), StoreError> {
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO history_gaps (instance_id, first, last, reason, received_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT (instance_id, first, last) DO NOTHING",
+        )?;
+        for gap in &self.gaps {
+            insert.execute(params![
+                instance_id,
+                signed(gap.first)?,
+                signed(gap.last)?,
+                gap_reason(gap.reason),
+                self.received_at.get(),
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// The highest sequence in history for an instance, 0 if none: one seek to the end of its part of the key.
+pub(super) fn highest(
+    connection: &Connection,
+    device: &DeviceName,
+    instance: InstanceId,
+) -> Result<Sequence, StoreError> {
+    let id: Option<i64> = connection
+        .prepare_cached("SELECT id FROM instances WHERE device = ?1 AND instance = ?2")?
+        .query_row(params![device.as_str(), instance.to_string()], |row| row.get(0))
+        .optional()?;
+    id.map_or(Ok(0), |id| highest_of(connection, id))
+}
+
+fn highest_of(connection: &Connection, instance_id: i64) -> Result<Sequence, StoreError> {
+    let highest: Option<i64> = connection
+        .prepare_cached("SELECT max(sequence) FROM history WHERE instance_id = ?1")?
+        .query_row([instance_id], |row| row.get(0))?;
+    Ok(highest
+        .and_then(|highest| Sequence::try_from(highest).ok())
+        .unwrap_or(0))
+}
+
+fn process_id(connection: &Connection, process: &ProcessRef) -> Result<i64, StoreError> {
+    let known: Option<i64> = connection
+        .prepare_cached("SELECT id FROM history_processes WHERE process = ?1")?
+        .query_row([process.as_str()], |row| row.get(0))
+        .optional()?;
+    match known {
+        Some(id) => Ok(id),
+        None => Ok(connection
+            .prepare_cached("INSERT INTO history_processes (process) VALUES (?1)")?
+            .insert([process.as_str()])?),
+    }
+}
+
+fn values_json(row: &HistoryRow) -> Result<Option<String>, StoreError> {
+    if row.observation.values.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_string(&row.observation.values)
+        .map(Some)
+        .map_err(|_| StoreError::OutOfRange("values"))
+}
+
+fn signed(sequence: Sequence) -> Result<i64, StoreError> {
+    i64::try_from(sequence).map_err(|_| StoreError::OutOfRange("a sequence of 2^63 or more"))
+}
+
+/// Position in `schema::CLOCKS`.
+fn clock_number(clock: Clock) -> i64 {
+    match clock {
+        Clock::Synced => 0,
+        Clock::Unsynced => 1,
+        Clock::Unknown => 2,
+    }
+}
+
+/// Position in `schema::STATES`.
+fn state_number(state: ProcessState) -> i64 {
+    match state {
+        ProcessState::Pending => 0,
+        ProcessState::Running => 1,
+        ProcessState::Backoff => 2,
+        ProcessState::Succeeded => 3,
+        ProcessState::Failed => 4,
+        ProcessState::Stopped => 5,
+    }
+}
+
+fn gap_reason(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::QueueFull => "QueueFull",
+        GapReason::Purged => "Purged",
+        GapReason::Corrupt => "Corrupt",
+    }
+}
