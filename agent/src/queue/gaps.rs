@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
     limits::GAP_RECORDS,
-    row::{self, key, sequence},
+    row::{key, sequence},
 };
 use crate::clock;
 
@@ -88,24 +88,32 @@ fn put(connection: &Connection, range: SequenceRange, reason: &str) -> rusqlite:
         .map(|_| ())
 }
 
-/// Merges the closest neighbours while there are too many records. The merged record then also covers sequences between
-/// them that did arrive: it may say too much was lost, never too little.
+/// Merges the closest neighbours while there are too many records. The merged record has the first one's reason and also
+/// covers sequences between them that did arrive: it may say too much was lost, never too little.
 fn keep_bound(connection: &Connection) -> rusqlite::Result<()> {
-    let count: i64 = connection
-        .prepare_cached("SELECT count(*) FROM gap")?
-        .query_row([], |row| row.get(0))?;
-    for _ in GAP_RECORDS..row::count(count) {
-        let (first, next): (i64, i64) = connection
-            .prepare_cached(
-                "SELECT first, next FROM (SELECT first, last, lead(first) OVER (ORDER BY first) AS next FROM gap) \
-                 WHERE next IS NOT NULL ORDER BY next - last, first LIMIT 1",
-            )?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut statement = connection.prepare_cached("SELECT first, last FROM gap ORDER BY first")?;
+    let records: Vec<(i64, i64)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let excess = records.len().saturating_sub(GAP_RECORDS);
+    if excess == 0 {
+        return Ok(());
+    }
+    let neighbours = records.iter().zip(records.iter().skip(1));
+    let mut distances: Vec<(i64, i64)> = neighbours
+        .map(|((_, last), (next, _))| (next.saturating_sub(*last), *next))
+        .collect();
+    distances.sort_unstable();
+    let mut swallowed: Vec<i64> = distances.into_iter().take(excess).map(|(_, next)| next).collect();
+    // Ascending, so that a record that swallows one after the other grows step by step.
+    swallowed.sort_unstable();
+    for next in swallowed {
         connection
             .prepare_cached(
-                "UPDATE gap SET last = max(last, (SELECT last FROM gap WHERE first = ?2)) WHERE first = ?1",
+                "UPDATE gap SET last = max(last, (SELECT last FROM gap WHERE first = ?1)) \
+                 WHERE first = (SELECT max(first) FROM gap WHERE first < ?1)",
             )?
-            .execute([first, next])?;
+            .execute([next])?;
         connection
             .prepare_cached("DELETE FROM gap WHERE first = ?1")?
             .execute([next])?;
@@ -117,7 +125,7 @@ fn keep_bound(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Gap>> {
     let mut statement =
         connection.prepare_cached("SELECT first, last, reason FROM gap ORDER BY first LIMIT ?1")?;
-    let rows = statement.query_map([key(GAP_RECORDS)], |row| {
+    let rows = statement.query_map([key(GAP_RECORDS as u64)], |row| {
         Ok(Gap {
             first: sequence(row.get(0)?),
             last: sequence(row.get(1)?),
