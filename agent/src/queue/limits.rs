@@ -25,7 +25,7 @@ impl Default for QueueLimits {
 pub(super) const ROW_OVERHEAD_BYTES: usize = 48;
 
 /// Most gap records kept: what one report may carry. Beyond it the two closest neighbours merge.
-pub(super) const GAP_RECORDS: u64 = apollo_wire::limits::GAPS as u64;
+pub(super) const GAP_RECORDS: usize = apollo_wire::limits::GAPS;
 
 /// Most dead letters kept. They are for people, who read the newest; 1,000 of the largest are 5 MiB. The oldest go
 /// first and are counted in `dead_letters_dropped`: the gateway has counted and logged each refusal already.
