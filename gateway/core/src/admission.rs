@@ -25,12 +25,14 @@ pub struct Facts {
 pub struct AdmissionLimits {
     /// Most connections. An idle one costs about 60 KiB here; devices keep theirs for hours.
     pub connections: usize,
-    /// Handshakes under way from which on an address must be validated first. A Retry costs a device one round trip
-    /// and some 1.6 kB, so it is asked for only under load.
+    /// Handshakes under way from which on an address must be validated first. A Retry costs a device one
+    /// round trip and some 1.6 kB, so it is asked for only under load.
     pub validate_from_handshakes: usize,
-    /// Most handshakes under way: each is a signature and a certificate check, about a millisecond of one core.
+    /// Most handshakes under way: each is a signature and a certificate check, about a millisecond of one
+    /// core.
     pub handshakes: usize,
-    /// Most handshakes under way from one address that has been validated. Whole fleets sit behind one carrier NAT.
+    /// Most handshakes under way from one address that has been validated. Whole fleets sit behind one
+    /// carrier NAT.
     pub handshakes_from_address: usize,
 }
 
@@ -58,8 +60,8 @@ pub enum Admission {
     Ignore,
 }
 
-/// Decides. Refusing is an answer to an address; one that is not validated gets it only while there is no load, because
-/// under load it may be the victim of a reflection, not the sender.
+/// Decides. Refusing is an answer to an address; one that is not validated gets it only while there is no
+/// load, because under load it may be the victim of a reflection, not the sender.
 pub fn decide(load: Load, facts: Facts, limits: &AdmissionLimits) -> Admission {
     let full = load.connections >= limits.connections || load.handshakes >= limits.handshakes;
     let under_load = load.handshakes >= limits.validate_from_handshakes;

@@ -87,8 +87,8 @@ impl Saying {
 
     /// What a device's state means for the `AgentConnected` of its processes.
     ///
-    /// A sleeping device is within the window it announced. A device that never reported says nothing: the condition
-    /// is absent until first contact.
+    /// A sleeping device is within the window it announced. A device that never reported says nothing: the
+    /// condition is absent until first contact.
     pub fn of_device(state: DeviceState) -> Option<Self> {
         match state {
             DeviceState::Connected | DeviceState::Sleeping => Some(Self::AgentConnected),

@@ -1,8 +1,9 @@
 //! The desired state of every device, ready to be served: a poll is one map lookup (DESIGN section 4).
 //!
-//! Fed from the store's watch. A change touches one device's entry (two, when a process is bound anew) and drops what was
-//! encoded for it; the body is encoded again when the device next fetches it, and kept. A change of status alone touches
-//! nothing. The ETag comes from names, generations and spec hashes: a spec is never serialized to make it.
+//! Fed from the store's watch. A change touches one device's entry (two, when a process is bound anew) and
+//! drops what was made for it; tag and body are made again when the device next asks, and kept. A change of
+//! status alone touches nothing. The ETag comes from names, generations and spec hashes: a spec is never
+//! serialized to make it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -54,7 +55,7 @@ pub struct DesiredIndex {
 struct Entry {
     items: BTreeMap<ProcessRef, Item>,
     revision: u64,
-    etag: ETag,
+    etag: OnceLock<ETag>,
     json: OnceLock<Arc<[u8]>>,
     binary: OnceLock<Arc<[u8]>>,
 }
@@ -111,8 +112,8 @@ impl DesiredIndex {
         Some(device)
     }
 
-    /// Counts up whenever the device's desired state changes; 0 while it has none. A request with `?wait=` is held until
-    /// this differs from what it was when the request was found unmodified.
+    /// Counts up whenever the device's desired state changes; 0 while it has none. A request with `?wait=` is
+    /// held until this differs from what it was when the request was found unmodified.
     pub fn revision(&self, device: &DeviceName) -> u64 {
         self.devices.get(device).map_or(0, |entry| entry.revision)
     }
@@ -122,7 +123,7 @@ impl DesiredIndex {
     /// `if_none_match` is the field value (several lines joined with commas).
     pub fn fetch(&self, device: &DeviceName, if_none_match: Option<&str>, form: Form) -> Fetch {
         let entry = self.devices.get(device);
-        let etag = entry.map_or_else(|| ETag::of([]), |entry| entry.etag.clone());
+        let etag = entry.map_or_else(|| ETag::of([]), Entry::etag);
         if if_none_match.is_some_and(|field| etag.matches(field)) {
             return Fetch::NotModified { etag };
         }
@@ -155,27 +156,33 @@ impl Entry {
         Self {
             items: BTreeMap::new(),
             revision: 0,
-            etag: ETag::of([]),
+            etag: OnceLock::new(),
             json: OnceLock::new(),
             binary: OnceLock::new(),
         }
     }
 
-    /// The items that are served: the first ones, as many as one document may hold. More is a mistake of the operator's
-    /// (or an attack on one device), which must not make the document unreadable for its agent.
+    /// The items that are served: the first ones, as many as one document may hold. More is a mistake of the
+    /// operator's (or an attack on one device), which must not make the document unreadable for its agent.
     fn served(&self) -> impl Iterator<Item = (&ProcessRef, &Item)> {
         self.items.iter().take(limits::DESIRED_PROCESSES)
     }
 
-    /// Something has changed: a new tag, and nothing encoded.
+    /// Something has changed: nothing that was made from the items holds any more. It is made again at the
+    /// next fetch, so that taking in a whole fleet's objects costs one step each.
     fn touch(&mut self, revision: u64) {
         self.revision = revision;
-        self.etag = ETag::of(
-            self.served()
-                .map(|(process, item)| (process, item.generation, item.spec.hash())),
-        );
+        self.etag = OnceLock::new();
         self.json = OnceLock::new();
         self.binary = OnceLock::new();
+    }
+
+    fn etag(&self) -> ETag {
+        let items = || {
+            self.served()
+                .map(|(process, item)| (process, item.generation, item.spec.hash()))
+        };
+        self.etag.get_or_init(|| ETag::of(items())).clone()
     }
 
     fn body(&self, device: &DeviceName, form: Form) -> Arc<[u8]> {

@@ -1,16 +1,16 @@
 //! Epochs: the order of a device's lives.
 //!
-//! A device's queue database is an instance; wiping or restoring it makes a new one. At first contact the gateway
-//! appends the instance to the list in the Device's status by compare-and-swap; its epoch is one more than any before,
-//! so what a later life says always outranks what an earlier one said.
+//! A device's queue database is an instance; wiping or restoring it makes a new one. At first contact the
+//! gateway appends the instance to the list in the Device's status by compare-and-swap; its epoch is one more
+//! than any before, so what a later life says always outranks what an earlier one said.
 //!
 //! Two things could turn that order round, and neither may:
-//! - **A deleted Device** takes its list along. A new list therefore starts above every epoch that the statuses of the
-//!   device's processes still carry.
-//! - **A list over its bound** forgets its oldest instance. If that one (an old clone, say) reports again, it must not be
-//!   taken for a new life and outrank the present one. History tells: an instance that is not listed but has rows was
-//!   forgotten. What it sends goes into history under epoch [`FORGOTTEN`] and becomes no status. Without history the two
-//!   look alike and the instance gets a new epoch.
+//! - **A deleted Device** takes its list along. A new list therefore starts above every epoch that the
+//!   statuses of the device's processes still carry.
+//! - **A list over its bound** forgets its oldest instance. If that one (an old clone, say) reports again, it
+//!   must not be taken for a new life and outrank the present one. History tells: an instance that is not
+//!   listed but has rows was forgotten. What it sends goes into history under epoch [`FORGOTTEN`] and becomes
+//!   no status. Without history the two look alike and the instance gets a new epoch.
 
 use apollo_wire::{Epoch, InstanceId, Sequence};
 

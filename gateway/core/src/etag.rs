@@ -1,4 +1,5 @@
-//! Entity tags of desired documents: making them, and reading `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1.2).
+//! Entity tags of desired documents: making them, and reading `If-None-Match` (RFC 9110, sections 8.8.3 and
+//! 13.1.2).
 
 use std::sync::Arc;
 
@@ -6,14 +7,14 @@ use apollo_wire::{ProcessRef, SpecHash};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
-/// A strong entity tag with its quotes: 11 characters between them, 64 bits of SHA-256. Short, because it crosses metered
-/// links in both directions at every poll.
+/// A strong entity tag with its quotes: 11 characters between them, 64 bits of SHA-256. Short, because it
+/// crosses metered links in both directions at every poll.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ETag(Arc<str>);
 
 impl ETag {
-    /// The tag of a list of processes, from what identifies their specs; the specs themselves are not looked at. The
-    /// items come sorted by process.
+    /// The tag of a list of processes, from what identifies their specs; the specs themselves are not looked
+    /// at. The items come sorted by process.
     pub fn of<'a>(items: impl IntoIterator<Item = (&'a ProcessRef, i64, SpecHash)>) -> Self {
         let mut digest = Sha256::new();
         for (process, generation, spec_hash) in items {
@@ -33,9 +34,9 @@ impl ETag {
         &self.0
     }
 
-    /// Whether an `If-None-Match` field value names this tag: `*`, or a list with an entity tag that is equal by weak
-    /// comparison (the `W/` does not count). What is no entity tag matches nothing. Several field lines are to be
-    /// joined with commas first (RFC 9110, section 5.3).
+    /// Whether an `If-None-Match` field value names this tag: `*`, or a list with an entity tag that is equal
+    /// by weak comparison (the `W/` does not count). What is no entity tag matches nothing. Several field
+    /// lines are to be joined with commas first (RFC 9110, section 5.3).
     pub fn matches(&self, if_none_match: &str) -> bool {
         let mut rest = if_none_match.trim();
         if rest == "*" {

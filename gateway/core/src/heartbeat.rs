@@ -1,7 +1,8 @@
 //! What a report changes in its Device, written as rarely as liveness allows.
 //!
-//! A device may report every second; its Device object is written at most once per third of its staleness window unless
-//! something people or liveness depend on has changed. Everything else rides along with the next write.
+//! A device may report every second; its Device object is written at most once per third of its staleness
+//! window unless something people or liveness depend on has changed. Everything else rides along with the
+//! next write.
 
 use apollo_wire::{InstanceId, QueueDepth, Report, Sequence, UnixMillis};
 
@@ -46,9 +47,10 @@ impl DeviceFacts {
 
 /// The status the Device should have after this report, or `None` if writing it can wait.
 ///
-/// `settled` is the highest sequence this exchange has settled, 0 if none. A write happens now if the device was not
-/// Connected, its agent's version changed, its clock became (un)synchronized, its queue dropped more, the recorded times
-/// would have liveness judged wrongly (see [`Windows::misjudges`]), or a third of the window has passed since the last.
+/// `settled` is the highest sequence this exchange has settled, 0 if none. A write happens now if the device
+/// was not Connected, its agent's version changed, its clock became (un)synchronized, its queue dropped more,
+/// the recorded times would have liveness judged wrongly (see [`Windows::misjudges`]), or a third of the
+/// window has passed since the last.
 pub fn join_device(
     current: &DeviceObject,
     facts: &DeviceFacts,
@@ -87,8 +89,8 @@ fn record_material(status: &mut DeviceStatus, facts: &DeviceFacts, policy: &Poli
     changed | conditions::set(&mut status.conditions, saying, None, facts.clock.received_at)
 }
 
-/// Whether the clock is synchronized, with hysteresis: once it is not, it must come within half the tolerance, so that a
-/// clock at the edge does not write at every report.
+/// Whether the clock is synchronized, with hysteresis: once it is not, it must come within half the
+/// tolerance, so that a clock at the edge does not write at every report.
 fn clock_saying(status: &DeviceStatus, skew_ms: i64, policy: &Policy) -> Saying {
     let skewed = conditions::find(&status.conditions, conditions::CLOCK_SYNCHRONIZED)
         .is_some_and(|condition| condition.status == "False");

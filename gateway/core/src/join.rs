@@ -1,8 +1,8 @@
 //! The status of a DeviceProcess as a maximum over observations (DESIGN section 3).
 //!
-//! The observation with the greatest (epoch, sequence) determines the status and puts its (epoch, sequence) into it:
-//! effect and guard are one compare-and-swap. Taking a maximum is idempotent, commutative and associative, so frames
-//! may come twice, in pieces, in any order, on any replica.
+//! The observation with the greatest (epoch, sequence) determines the status and puts its (epoch, sequence)
+//! into it: effect and guard are one compare-and-swap. Taking a maximum is idempotent, commutative and
+//! associative, so frames may come twice, in pieces, in any order, on any replica.
 
 use apollo_wire::{DeviceName, Observation, UnixMillis};
 
@@ -23,13 +23,13 @@ pub struct Candidate {
     pub corrected_at: Option<UnixMillis>,
 }
 
-/// The status `current` should have, given a candidate from the device it is bound to and that device's state; `None` if
-/// it has it already.
+/// The status `current` should have, given a candidate from the device it is bound to and that device's
+/// state; `None` if it has it already.
 ///
-/// `now` is the gateway's time: receipt and transition times are made of it, nothing else. All fields that come from the
-/// observation are a function of the observation alone, but for `observedGeneration`: the generation of the current spec,
-/// if that is what the observation names. Conditions are levels, recomputed each time. Fields and conditions of other
-/// writers stay as they are.
+/// `now` is the gateway's time: receipt and transition times are made of it, nothing else. All fields that
+/// come from the observation are a function of the observation alone, but for `observedGeneration`: the
+/// generation of the current spec, if that is what the observation names. Conditions are levels, recomputed
+/// each time. Fields and conditions of other writers stay as they are.
 pub fn join_process(
     current: &ProcessObject,
     candidate: Option<&Candidate>,
@@ -61,8 +61,8 @@ pub fn join_process(
 
 /// Whether an observation at `sync` by `device` is later than the one the status holds.
 ///
-/// Positions of different devices do not compare: once a process is bound anew, what the former device saw no longer
-/// guards it.
+/// Positions of different devices do not compare: once a process is bound anew, what the former device saw no
+/// longer guards it.
 fn wins(sync: SyncPoint, status: &ProcessStatus, device: &DeviceName) -> bool {
     let same_device = status
         .observed_device
@@ -93,7 +93,8 @@ fn observe(status: &mut ProcessStatus, device: &DeviceName, candidate: &Candidat
 
 /// What `AgentConnected` should say; `None` leaves it absent.
 ///
-/// A condition that an earlier binding left behind must not go on claiming a connection to a device that never reported.
+/// A condition that an earlier binding left behind must not go on claiming a connection to a device that
+/// never reported.
 fn agent_connected(state: DeviceState, status: &ProcessStatus) -> Option<Saying> {
     Saying::of_device(state).or_else(|| {
         conditions::find(&status.conditions, conditions::AGENT_CONNECTED).map(|_| Saying::AgentLost)

@@ -1,4 +1,5 @@
-//! What each observation of a report comes to: history, a candidate for a status, or a rejection with its reason.
+//! What each observation of a report comes to: history, a candidate for a status, or a rejection with its
+//! reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
@@ -63,8 +64,8 @@ pub fn named(report: &Report) -> Vec<ProcessRef> {
     names
 }
 
-/// Whether some named process is missing or bound to another device. A cache that lags must not decide that: the answer
-/// would be final.
+/// Whether some named process is missing or bound to another device. A cache that lags must not decide that:
+/// the answer would be final.
 pub fn is_doubtful(report: &Report, device: &DeviceName, bindings: &Bindings) -> bool {
     report
         .observations
@@ -74,9 +75,9 @@ pub fn is_doubtful(report: &Report, device: &DeviceName, bindings: &Bindings) ->
 
 /// Judges every observation by itself, so that a bad one never blocks the rest.
 ///
-/// The checks, in this order: well-formed, bound to `device`, time possible. An observation whose process does not
-/// exist is kept as orphaned. Of several with one sequence the first counts: one identity, one fate. Takes the contents
-/// of the report.
+/// The checks, in this order: well-formed, bound to `device`, time possible. An observation whose
+/// process does not exist is kept as orphaned. Of several with one sequence the first counts: one identity,
+/// one fate. Takes the contents of the report.
 pub fn judge(
     report: &mut Report,
     device: &DeviceName,

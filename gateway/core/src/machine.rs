@@ -31,14 +31,15 @@ pub trait Machine {
     type Output;
     /// The first step. Called once.
     fn start(&mut self) -> Step<Self::Output>;
-    /// The store's answer to the last request. An answer of another kind than was asked for counts as unavailable.
+    /// The store's answer to the last request. An answer of another kind than was asked for counts as
+    /// unavailable.
     fn on_reply(&mut self, reply: StoreReply) -> Step<Self::Output>;
     /// The last pause is over.
     fn on_pause_over(&mut self) -> Step<Self::Output>;
 }
 
-/// Counts compare-and-swap attempts and says how long to pause before the next: doubling, with jitter, up to a bound
-///
+/// Counts compare-and-swap attempts and says how long to pause before the next: doubling, with jitter, up to
+/// a bound.
 #[derive(Debug, Clone)]
 pub struct Retries {
     left: u32,
@@ -63,7 +64,8 @@ impl Retries {
         self.left = self.left.checked_sub(1)?;
         let longest_ms = self.pause_ms.min(self.pause_max_ms);
         self.pause_ms = self.pause_ms.saturating_mul(2);
-        // Between half and all of it: long enough to let the other writer finish, spread enough not to meet it again.
+        // Between half and all of it: long enough to let the other writer finish, spread enough not to meet
+        // it again.
         let spread_ms = longest_ms / 2;
         let jitter_ms = self.draw().checked_rem(spread_ms.saturating_add(1)).unwrap_or(0);
         Some(Duration::from_millis(longest_ms.saturating_sub(jitter_ms)))

@@ -6,7 +6,8 @@ use apollo_wire::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Opaque version of a stored object, for compare-and-swap. Only equality means anything (Kubernetes API conventions).
+/// Opaque version of a stored object, for compare-and-swap. Only equality means anything (Kubernetes API
+/// conventions).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ResourceVersion(pub String);
@@ -48,8 +49,8 @@ pub enum DesiredPhase {
     Stopped,
 }
 
-/// `status` of a DeviceProcess. Everything but `last_report_time` and the conditions comes from the one observation with
-/// the greatest (epoch, sequence).
+/// `status` of a DeviceProcess. Everything but `last_report_time` and the conditions comes from the one
+/// observation with the greatest (epoch, sequence).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProcessStatus {
@@ -86,8 +87,8 @@ pub struct ProcessStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub last_report_time: Option<UnixMillis>,
-    /// The device that made that observation. Positions of different devices do not compare, so after the process is
-    /// bound to another device this tells that `sync` no longer guards it.
+    /// The device that made that observation. Positions of different devices do not compare, so after the
+    /// process is bound to another device this tells that `sync` no longer guards it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub observed_device: Option<DeviceName>,
@@ -167,8 +168,8 @@ pub struct DeviceStatus {
     /// The agent's version, as it last said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
-    /// The instances the gateway has met, in the order of their epochs. The oldest are forgotten beyond a bound
-    /// (`epoch`), the others keep their epochs.
+    /// The instances the gateway has met, in the order of their epochs. The oldest are forgotten beyond a
+    /// bound (`epoch`), the others keep their epochs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub instances: Vec<InstanceStatus>,
     /// The device's queue, as it last said.

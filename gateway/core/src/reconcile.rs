@@ -1,8 +1,8 @@
 //! Bringing the processes of one device in line with its state, whoever last wrote what.
 //!
-//! The state lives on the Device, `AgentConnected` on its processes, and no write covers both. So this is level-based: it
-//! compares and repairs, and after a crash between the two the next look finishes the work. Nothing to repair is nothing
-//! written.
+//! The state lives on the Device, `AgentConnected` on its processes, and no write covers both. So this is
+//! level-based: it compares and repairs, and after a crash between the two the next look finishes the work.
+//! Nothing to repair is nothing written.
 
 use apollo_wire::{DeviceName, UnixMillis};
 
@@ -32,7 +32,7 @@ pub struct Reconciled {
     pub device_writes: WriteTally,
     /// Writes of its processes' conditions.
     pub process_writes: WriteTally,
-    /// Everything is as it should be. If not, the tracker hands the task out again.
+    /// Everything is as it should be. If not, [`crate::tracker::Tracker::reconciled`] has it tried again.
     pub complete: bool,
 }
 
@@ -90,7 +90,8 @@ impl Reconcile {
         })
     }
 
-    /// A lost race for the Device is no failure: somebody knew better, and what they wrote comes back by the watch.
+    /// A lost race for the Device is no failure: somebody knew better, and what they wrote comes back by the
+    /// watch.
     fn on_marked(&mut self, outcome: &WriteOutcome) -> Step<Reconciled> {
         self.done.device_writes.count(outcome);
         match outcome {

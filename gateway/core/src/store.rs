@@ -1,6 +1,6 @@
-//! What the decisions ask of a store, as values. Each request is one atomic step; a store that cannot do it says
-//! [`StoreReply::Unavailable`] and has done nothing, or has done it without being able to say so (every request may be
-//! repeated).
+//! What the decisions ask of a store, as values. Each request is one atomic step; a store that cannot do it
+//! says [`StoreReply::Unavailable`] and has done nothing, or has done it without being able to say so (every
+//! request may be repeated).
 
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ pub enum StoreRequest {
         /// From where.
         freshness: Freshness,
     },
-    /// Create a Device with an empty spec and this status. Answer: [`StoreReply::Written`]; `Conflict` if it exists.
+    /// Create a Device with an empty spec and this status. Answer: [`StoreReply::Written`]; `Conflict` if it
+    /// exists.
     CreateDevice {
         /// Its name.
         device: DeviceName,
@@ -43,8 +44,8 @@ pub enum StoreRequest {
         /// The new status.
         status: Box<DeviceStatus>,
     },
-    /// Read the DeviceProcesses named, and all that are bound to `device`. Answer: [`StoreReply::Processes`], without
-    /// those that do not exist, without duplicates.
+    /// Read the DeviceProcesses named, and all that are bound to `device`. Answer: [`StoreReply::Processes`],
+    /// without those that do not exist, without duplicates.
     ReadProcesses {
         /// The device whose bound processes are wanted.
         device: DeviceName,
@@ -53,8 +54,8 @@ pub enum StoreRequest {
         /// From where.
         freshness: Freshness,
     },
-    /// Insert history rows and gaps by primary key (device, instance, sequence), on conflict do nothing, in one
-    /// transaction, synced to disk. Answer: [`StoreReply::HistoryAppended`].
+    /// Insert history rows and gaps by primary key (device, instance, sequence), on conflict do nothing, in
+    /// one transaction, synced to disk. Answer: [`StoreReply::HistoryAppended`].
     AppendHistory {
         /// Whose.
         device: DeviceName,
@@ -76,8 +77,8 @@ pub enum StoreRequest {
         /// Which life.
         instance: InstanceId,
     },
-    /// Replace statuses, each if its version is still the expected one; each alone. Answer: [`StoreReply::StatusesWritten`]
-    /// with one outcome per write, in order.
+    /// Replace statuses, each if its version is still the expected one; each alone. Answer:
+    /// [`StoreReply::StatusesWritten`] with one outcome per write, in order.
     ReplaceProcessStatuses {
         /// The writes, at most one per object.
         writes: Vec<StatusWrite>,
@@ -118,6 +119,10 @@ pub enum WriteOutcome {
 }
 
 /// A store's answer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a reply lives for one step and is never kept in numbers"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoreReply {
     /// The Device, or that there is none.

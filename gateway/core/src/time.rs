@@ -1,7 +1,7 @@
 //! What a device's times are worth (DESIGN section 6): correction by measured skew, and what is impossible.
 //!
-//! A report carries the device's send time, so at receipt the gateway measures `skew = sent_at - received_at` (device
-//! minus gateway; the way between them is part of it). One observation is then placed in time:
+//! A report carries the device's send time, so at receipt the gateway measures `skew = sent_at - received_at`
+//! (device minus gateway; the way between them is part of it). One observation is then placed in time:
 //!
 //! | `clock` | corrected time |
 //! | --- | --- |
@@ -9,13 +9,15 @@
 //! | synced otherwise, unsynced | `observed_at - skew` |
 //! | unknown | none; it was before receipt, more is not known, and it is never refused for its time |
 //!
-//! Refused is only what is impossible: observed later than sent by more than [`Policy::max_future_skew_ms`], or, once
-//! corrected, older at receipt than [`Policy::max_age_ms`]. Both bounds are inclusive: exactly at the bound is accepted.
+//! Refused is only what is impossible: observed later than sent by more than [`Policy::max_future_skew_ms`],
+//! or, once corrected, older at receipt than [`Policy::max_age_ms`]. Both bounds are inclusive: exactly at
+//! the bound is accepted.
 //!
-//! One case needs care. A device without a battery-backed clock loses power and sends from 1970 what it saw, clock
-//! synced, before: "later than sent", yet true. So where the sending clock is off by more than `max_age_ms` (it reads a
-//! time at which no acceptable observation could have been made), a synced observation that the rules above would refuse
-//! keeps its own time, if that time is possible by the gateway's clock.
+//! One case needs care. A device without a battery-backed clock loses power and sends from 1970 what it saw,
+//! clock synced, before: "later than sent", yet true. So where the sending clock is off by more than
+//! `max_age_ms` (it reads a time at which no acceptable observation could have been made), a synced
+//! observation that the rules above would refuse keeps its own time, if that time is possible by the
+//! gateway's clock.
 
 use apollo_wire::{Clock, RejectReason, UnixMillis};
 

@@ -1,19 +1,19 @@
 //! Who has been silent too long, by this replica's own monotonic clock.
 //!
-//! As in leader election, a replica counts from the moment *it* last saw a Device's heartbeat value change, so the wall
-//! clocks of replicas need not agree. Each replica tracks every device; the first whose compare-and-swap succeeds marks
-//! it. The tracker only ever moves a device down (Connected, Sleeping, Lost) or in and out of Blocked: up again is the
-//! business of a report alone.
+//! As in leader election, a replica counts from the moment *it* last saw a Device's heartbeat value change,
+//! so the wall clocks of replicas need not agree. Each replica tracks every device; the first whose
+//! compare-and-swap succeeds marks it. The tracker only ever moves a device down (Connected, Sleeping, Lost)
+//! or in and out of Blocked: up again is the business of a report alone.
 
 use std::collections::{BTreeSet, HashMap};
 
-use apollo_wire::{DeviceName, ProcessRef, UnixMillis};
+use apollo_wire::{DeviceName, UnixMillis};
 
 use crate::{
     liveness::Windows,
     object::{DeviceObject, DeviceState, DeviceStatus, ProcessObject, ResourceVersion, Versioned},
     policy::Policy,
-    reconcile::repaired,
+    reconcile::{Reconciled, repaired},
 };
 
 /// A point on this replica's monotonic clock: milliseconds since any fixed moment of the process.
@@ -42,12 +42,13 @@ pub struct Marking {
 pub struct Tracker {
     policy: Policy,
     devices: HashMap<DeviceName, Watched>,
-    /// Devices of which only processes are known; here until there is a Device.
+    /// Each device's next look, soonest first.
     looks: BTreeSet<(MonotonicMs, DeviceName)>,
 }
 
 #[derive(Debug)]
 struct Watched {
+    /// `None` while only processes of it are known.
     seen: Option<Versioned<DeviceObject>>,
     heartbeat: Option<UnixMillis>,
     heartbeat_changed_ms: MonotonicMs,
@@ -95,8 +96,8 @@ impl Tracker {
         }
     }
 
-    /// A DeviceProcess was told of by the watch. If its conditions are not what its device's state and its spec ask for,
-    /// its device gets a look, after the time in which whoever is at work on it should be done.
+    /// A DeviceProcess was told of by the watch. If its conditions are not what its device's state and its
+    /// spec ask for, its device gets a look, after the time in which whoever is at work on it should be done.
     pub fn process_seen(&mut self, process: &ProcessObject, now_ms: MonotonicMs) {
         let state = self.state_of(&process.device);
         if repaired(process, state, UnixMillis::default()).is_none() {
@@ -111,8 +112,19 @@ impl Tracker {
         self.look_at(&process.device, look_at_ms);
     }
 
-    /// A DeviceProcess is gone: nothing to do, as statuses go with their objects.
-    pub fn process_gone(&mut self, _process: &ProcessRef) {}
+    /// A task has been worked on. What it left undone comes back after [`Policy::repair_after_ms`].
+    pub fn reconciled(&mut self, device: &DeviceName, done: &Reconciled, now_ms: MonotonicMs) {
+        if done.complete {
+            return;
+        }
+        let watched = self
+            .devices
+            .entry(device.clone())
+            .or_insert_with(|| Watched::new(now_ms));
+        watched.repair = true;
+        let look_at_ms = watched.next_look_ms(&self.policy, now_ms);
+        self.look_at(device, look_at_ms);
+    }
 
     /// The recorded state of a device, as this replica last saw it.
     pub fn state_of(&self, device: &DeviceName) -> DeviceState {
@@ -125,8 +137,9 @@ impl Tracker {
         self.looks.first().map(|(look_at_ms, _)| *look_at_ms)
     }
 
-    /// What is to be done now: at most [`Policy::repairs_at_once`] tasks; the rest comes with the next call. A marking is
-    /// handed out again after [`Policy::repair_after_ms`] unless the watch has told of its effect by then.
+    /// What is to be done now: at most [`Policy::repairs_at_once`] tasks; the rest comes with the next call.
+    /// A marking is handed out again after [`Policy::repair_after_ms`] unless the watch has told of its
+    /// effect by then.
     pub fn due(&mut self, now_ms: MonotonicMs) -> Vec<Task> {
         let mut tasks = Vec::new();
         while tasks.len() < self.policy.repairs_at_once {
@@ -196,10 +209,9 @@ impl Watched {
         let by_silence = Windows::of(policy.stale_after_of_ms(object)).state_after(&object.status, silent_ms);
         Some(match (object.status.state, by_silence) {
             (_, DeviceState::Unknown) => DeviceState::Unknown,
-            // Unblocked: whatever it sent meanwhile was refused, so it is silent until its next report.
-            (DeviceState::Blocked, _) => DeviceState::Lost,
-            // This replica may have begun to count only now; that is no report.
-            (DeviceState::Lost, _) => DeviceState::Lost,
+            // Unblocked: whatever it sent meanwhile was refused, so it is silent until its next report. And
+            // Lost stays so: that this replica has begun to count only now is no report.
+            (DeviceState::Blocked | DeviceState::Lost, _) => DeviceState::Lost,
             (DeviceState::Sleeping, DeviceState::Connected) => DeviceState::Sleeping,
             (_, by_silence) => by_silence,
         })
@@ -218,8 +230,8 @@ impl Watched {
         })
     }
 
-    /// When this device needs a look: at once if its state is wrong, soon if its processes may need repair, else when its
-    /// silence next changes what it is.
+    /// When this device needs a look: at once if its state is wrong, soon if its processes may need repair,
+    /// else when its silence next changes what it is.
     fn next_look_ms(&self, policy: &Policy, now_ms: MonotonicMs) -> Option<MonotonicMs> {
         let repair_at_ms = self.repair.then(|| now_ms.saturating_add(policy.repair_after_ms));
         let Some(seen) = &self.seen else {

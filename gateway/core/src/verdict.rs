@@ -14,8 +14,8 @@ pub(crate) struct Settlement {
 }
 
 impl Settlement {
-    /// Counts rows after history has committed: each is new, a duplicate, or new and orphaned. A row of which history
-    /// does not say that it was new counts as a duplicate.
+    /// Counts rows after history has committed: each is new, a duplicate, or new and orphaned. A row of which
+    /// history does not say that it was new counts as a duplicate.
     pub(crate) fn of(rows: &[(Sequence, bool)], new: &[bool], repeated: u32) -> Self {
         let mut settlement = Self {
             duplicates: repeated,

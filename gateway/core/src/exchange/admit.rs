@@ -80,7 +80,8 @@ impl Exchange {
             .unwrap_or_default()
     }
 
-    /// Whether history must be asked: did this instance send more than it remembers, and was it forgotten?
+    /// Whether history must be asked: did this instance send more than it remembers, and was it
+    /// forgotten?
     fn needs_highest(&self) -> bool {
         let may_be_rolled_back =
             self.report.offered_through.is_some() && !self.report.observations.is_empty();

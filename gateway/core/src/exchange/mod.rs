@@ -7,15 +7,17 @@
 //!  verdicts <── [ReplaceDeviceStatus] <───────────────────────── [ReplaceProcessStatuses]
 //!     R-03         coalesced, R-06                                      join, R-04
 //! ```
-//! Steps in brackets happen only if there is something to do: an empty report of a healthy device is two cached reads.
-//! A conflict means pause, read from the store itself, compute again (R-05), up to [`Policy::cas_attempts`]; then, and
-//! whenever the store cannot answer, the outcome is [`Outcome::Busy`] and nothing is settled (R-03).
+//! Steps in brackets happen only if there is something to do: an empty report of a healthy device is two
+//! cached reads. A conflict means pause, read from the store itself, compute again (R-05), up to
+//! [`Policy::cas_attempts`]; then, and whenever the store cannot answer, the outcome is [`Outcome::Busy`] and
+//! nothing is settled (R-03).
 //!
-//! **Binding and races (R-07).** A process that the cache shows missing, or bound to another device, is looked up in the
-//! store itself before anything is decided: those verdicts are final. If instead a process is bound *away* while its
-//! report is in work, the status write conflicts (or finds the new binding on re-reading) and is dropped; the
-//! observation stays settled in history, where it was written while the binding held as far as this replica could know.
-//! A process that is deleted meanwhile is the same: history is kept, there is no status any more.
+//! **Binding and races (R-07).** A process that the cache shows missing, or bound to another device, is
+//! looked up in the store itself before anything is decided: those verdicts are final. If instead a process
+//! is bound *away* while its report is in work, the status write conflicts (or finds the new binding on
+//! re-reading) and is dropped; the observation stays settled in history, where it was written while the
+//! binding held as far as this replica could know. A process that is deleted meanwhile is the same: history
+//! is kept, there is no status any more.
 
 mod admit;
 mod outcome;
@@ -40,8 +42,8 @@ use crate::{
 
 type Next = Step<Concluded>;
 
-/// The machine that takes one report to its outcome. Create it when the whole report has been received, drive it as
-/// [`Machine`] says.
+/// The machine that takes one report to its outcome. Create it when the whole report has been received, drive
+/// it as [`Machine`] says.
 #[derive(Debug)]
 pub struct Exchange {
     device: DeviceName,
@@ -116,8 +118,8 @@ enum AfterPause {
 }
 
 impl Exchange {
-    /// An exchange for a whole report, received from `device` (by its certificate) at `received_at`. Two exchanges should
-    /// not share a `jitter_seed`.
+    /// An exchange for a whole report, received from `device` (by its certificate) at `received_at`. Two
+    /// exchanges should not share a `jitter_seed`.
     pub fn new(
         device: DeviceName,
         report: Report,
@@ -244,7 +246,7 @@ impl Machine for Exchange {
     }
 }
 
-/// The writes that bring every process of the device to the status it should have.
+/// The compare-and-swap that gives a process, as it was read, a new status.
 fn status_write(current: &Versioned<ProcessObject>, status: crate::object::ProcessStatus) -> StatusWrite {
     StatusWrite {
         process: current.object.process.clone(),

@@ -14,8 +14,9 @@ use crate::{
 };
 
 impl Exchange {
-    /// Sorts the report, unless the device has been restored from an old image: then its sequences may name other
-    /// observations than those already settled, and none of them is touched. It is alive all the same.
+    /// Sorts the report, unless the device has been restored from an old image: then its sequences may name
+    /// other observations than those already settled, and none of them is touched. It is alive all the
+    /// same.
     pub(super) fn judge(&mut self) -> Next {
         let highest = self.recorded_highest().max(self.history_highest());
         let offered = self
@@ -70,8 +71,8 @@ impl Exchange {
         self.write_statuses()
     }
 
-    /// Joins what was seen into every process of the device. Processes that were not named take part as well: their
-    /// `AgentConnected` comes back with any report, empty ones included.
+    /// Joins what was seen into every process of the device. Processes that were not named take part as well:
+    /// their `AgentConnected` comes back with any report, empty ones included.
     pub(super) fn write_statuses(&mut self) -> Next {
         let writes: Vec<StatusWrite> = self
             .progress
