@@ -1,0 +1,49 @@
+//! `--print-config`: the effective configuration as a file that `--config` reads, each value with its origin.
+
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
+
+use super::{Config, Origin, Register, StoreChoice};
+
+/// The configuration as TOML text.
+pub fn print(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> String {
+    let path = |path: &std::path::Path| quoted(&path.display().to_string());
+    let StoreChoice::Embedded(store) = &config.store;
+    let listen: Vec<String> = config
+        .listen
+        .iter()
+        .map(|address| quoted(&address.to_string()))
+        .collect();
+    let register = match config.register {
+        Register::Auto => "auto",
+        Register::Manual => "manual",
+    };
+    let lines = [
+        ("listen", format!("[{}]", listen.join(", "))),
+        ("admin-listen", quoted(&config.admin_listen.to_string())),
+        ("store", quoted(&format!("embedded:{}", store.display()))),
+        ("tls-cert", path(&config.tls.certificate)),
+        ("tls-key", path(&config.tls.key)),
+        ("client-ca", path(&config.tls.client_ca)),
+        ("stale-after", duration(config.stale_after)),
+        ("max-body", config.max_body.bytes().to_string()),
+        ("max-future-skew", duration(config.max_future_skew)),
+        ("max-age", duration(config.max_age)),
+        ("shutdown-grace", duration(config.shutdown_grace)),
+        ("register", quoted(register)),
+    ];
+    let mut text = String::new();
+    for (key, value) in lines {
+        let origin = origins.get(key).map_or_else(String::new, ToString::to_string);
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key} = {value}  # {origin}");
+    }
+    text
+}
+
+fn duration(duration: Duration) -> String {
+    quoted(&humantime::format_duration(duration).to_string())
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}

@@ -1,0 +1,122 @@
+//! One connection from its first packet to its end.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{Shared, caller::Caller, guard, limits, load::Counted, request};
+use crate::{events, store::Store};
+
+type Http3 = h3::server::Connection<guard::Connection, Bytes>;
+
+/// H3_NO_ERROR (RFC 9114, section 8.1).
+const NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);
+
+/// Serves a connection until it ends, or until a drain has finished what was under way.
+pub async fn serve<S: Store>(connecting: quinn::Connecting, shared: Arc<Shared<S>>, counted: Counted) {
+    // Requests in 0-RTT are answered at once: both routes are safe to be replayed (docs/api.md).
+    let (connection, handshake) = match connecting.into_0rtt() {
+        Ok(pair) => pair,
+        // Never taken on the accepting side; the connection would simply be dropped.
+        Err(_) => return,
+    };
+    // A stored session brings its certificate along; a full handshake has yet to ask for it.
+    let resumed = connection.peer_identity().is_some();
+    let mut builder = h3::server::builder();
+    builder
+        .send_grease(false)
+        .max_field_section_size(limits::FIELD_SECTION_BYTES);
+    let Ok(http3) = builder.build(guard::Connection::new(connection.clone())).await else {
+        return;
+    };
+    let session = Session {
+        caller: Arc::new(Caller::new(connection.clone(), shared.tls.clone())),
+        connection,
+        shared,
+        requests: JoinSet::new(),
+        resumed,
+        early: false,
+        counted,
+    };
+    session.run(http3, handshake).await;
+}
+
+struct Session<S> {
+    connection: quinn::Connection,
+    caller: Arc<Caller>,
+    shared: Arc<Shared<S>>,
+    /// At most [`limits::REQUEST_STREAMS`]: a stream counts until its task lets go of it.
+    requests: JoinSet<()>,
+    resumed: bool,
+    early: bool,
+    counted: Counted,
+}
+
+impl<S: Store> Session<S> {
+    async fn run(mut self, mut http3: Http3, mut handshake: quinn::ZeroRttAccepted) {
+        let lifecycle = self.shared.lifecycle.clone();
+        let handshake_deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
+        let (mut established, mut going_away) = (false, false);
+        loop {
+            let linger = self.linger();
+            // Every branch is cancel-safe: futures that wait, h3's poll-based accept, and a JoinSet.
+            tokio::select! {
+                _ = &mut handshake, if !established => {
+                    established = true;
+                    if !self.established() {
+                        return;
+                    }
+                }
+                () = tokio::time::sleep_until(handshake_deadline), if !established => {
+                    self.connection.close(NO_ERROR, b"handshake timeout");
+                    return;
+                }
+                accepted = http3.accept() => match accepted {
+                    Ok(Some(resolver)) => {
+                        self.early |= !established;
+                        let task = request::serve(resolver, self.caller.clone(), self.shared.clone());
+                        self.requests.spawn(task);
+                    }
+                    // The peer has gone, or has said so and nothing is left to do.
+                    Ok(None) | Err(_) => break,
+                },
+                Some(_) = self.requests.join_next(), if !self.requests.is_empty() => {}
+                () = lifecycle.draining(), if !going_away => {
+                    going_away = true;
+                    if http3.shutdown(limits::GOAWAY_GRACE_REQUESTS).await.is_err() {
+                        break;
+                    }
+                }
+                () = tokio::time::sleep(linger), if going_away && self.requests.is_empty() => break,
+            }
+        }
+        self.finish().await;
+    }
+
+    /// The handshake is over; whether there is a connection.
+    fn established(&mut self) -> bool {
+        if self.connection.close_reason().is_some() {
+            return false;
+        }
+        self.counted.established();
+        let kind = match (self.resumed, self.early) {
+            (true, true) => "early",
+            (true, false) => "resumed",
+            (false, _) => "full",
+        };
+        events::HandshakeFinished { kind }.emit(&self.shared.metrics);
+        true
+    }
+
+    /// Time for the last answer to reach the peer and be acknowledged.
+    fn linger(&self) -> Duration {
+        limits::LINGER.max(self.connection.rtt() * 2)
+    }
+
+    /// Lets running requests end: they notice by themselves that the peer has gone.
+    async fn finish(mut self) {
+        while self.requests.join_next().await.is_some() {}
+        self.connection.close(NO_ERROR, b"");
+    }
+}

@@ -1,0 +1,99 @@
+//! The desired index behind a lock, and a bell for polls that wait.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use apollo_gateway_core::{
+    desired::{DesiredIndex, Fetch, Form},
+    object::ProcessObject,
+};
+use apollo_wire::{DeviceName, ProcessRef};
+use tokio::sync::{Notify, futures::OwnedNotified};
+
+/// Bells shared by all devices: a change wakes the polls of its own device and one in so many others, and those look and
+/// go back to sleep. With 20,000 held polls that is 20.
+const BELLS: usize = 1024;
+
+/// Every device's desired state, ready to serve.
+pub struct Index {
+    desired: RwLock<DesiredIndex>,
+    ready: AtomicBool,
+    bells: Vec<Arc<Notify>>,
+    hasher: RandomState,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self {
+            desired: RwLock::default(),
+            ready: AtomicBool::new(false),
+            bells: (0..BELLS).map(|_| Arc::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl Index {
+    /// Whether everything that existed at the start is in it. Before that, "nothing to run" might be a lie.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Answers a poll: one lookup.
+    pub fn fetch(&self, device: &DeviceName, if_none_match: Option<&str>, form: Form) -> Fetch {
+        let desired = self.desired.read().unwrap_or_else(PoisonError::into_inner);
+        desired.fetch(device, if_none_match, form)
+    }
+
+    /// Resolves when the device's desired state may have changed since this call.
+    pub fn change(&self, device: &DeviceName) -> OwnedNotified {
+        self.bell(device).clone().notified_owned()
+    }
+
+    /// How many devices have processes, and how many processes there are.
+    pub fn counts(&self) -> (usize, usize) {
+        let desired = self.desired.read().unwrap_or_else(PoisonError::into_inner);
+        (desired.devices(), desired.processes())
+    }
+
+    pub(super) fn upsert(&self, process: &ProcessObject) {
+        let touched = self
+            .desired
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .upsert(process);
+        touched
+            .iter()
+            .for_each(|device| self.bell(device).notify_waiters());
+    }
+
+    pub(super) fn remove(&self, process: &ProcessRef) {
+        let touched = self
+            .desired
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(process);
+        touched
+            .iter()
+            .for_each(|device| self.bell(device).notify_waiters());
+    }
+
+    pub(super) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "the remainder is below the number of bells, whatever the hash"
+    )]
+    fn bell(&self, device: &DeviceName) -> &Arc<Notify> {
+        &self.bells[self.hasher.hash_one(device) as usize % BELLS]
+    }
+}
