@@ -8,7 +8,7 @@ use crate::support::{Scratch, row, verdicts};
 fn columns(scratch: &Scratch, view: &str) -> Vec<String> {
     let sqlite = scratch.sqlite();
     let statement = sqlite.prepare(&format!("SELECT * FROM {view}")).unwrap();
-    statement.column_names().into_iter().map(str::to_owned).collect()
+    statement.column_names().map(str::to_owned).collect()
 }
 
 fn text(scratch: &Scratch, sql: &str) -> Vec<Vec<String>> {
