@@ -1,6 +1,13 @@
 //! Random histories against a small model of the operating system: whatever comes in whatever order, the invariants of
 //! `docs/supervision.md` hold after every step.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,

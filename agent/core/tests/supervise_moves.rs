@@ -3,6 +3,13 @@
 //! The table is the contract of `supervise::next`: a move that appears or disappears shows up here as a changed line.
 //! To take a wanted change over, copy the table that the failure prints.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::time::Duration;
 
 use apollo_agent_core::{

@@ -13,32 +13,32 @@ pub trait RunRecords: Send {
     ///
     /// # Errors
     /// The storage's.
-    fn put(&mut self, record: &SupervisedProcess) -> Result<(), RunRecordError>;
+    fn put_run(&mut self, record: &SupervisedProcess) -> Result<(), RunRecordError>;
 
     /// Every record. At most one per process, so as many as `limits::DESIRED_PROCESSES`.
     ///
     /// # Errors
     /// The storage's.
-    fn list(&mut self) -> Result<Vec<SupervisedProcess>, RunRecordError>;
+    fn list_runs(&mut self) -> Result<Vec<SupervisedProcess>, RunRecordError>;
 
     /// Removes the record of a process, if there is one.
     ///
     /// # Errors
     /// The storage's.
-    fn delete(&mut self, process: &ProcessRef) -> Result<(), RunRecordError>;
+    fn delete_run(&mut self, process: &ProcessRef) -> Result<(), RunRecordError>;
 }
 
 /// The supervisor has a connection of its own to the database, so it never waits for an exchange with the gateway.
 impl RunRecords for Queue {
-    fn put(&mut self, record: &SupervisedProcess) -> Result<(), RunRecordError> {
+    fn put_run(&mut self, record: &SupervisedProcess) -> Result<(), RunRecordError> {
         Ok(self.put_supervised(record)?)
     }
 
-    fn list(&mut self) -> Result<Vec<SupervisedProcess>, RunRecordError> {
+    fn list_runs(&mut self) -> Result<Vec<SupervisedProcess>, RunRecordError> {
         Ok(self.list_supervised()?)
     }
 
-    fn delete(&mut self, process: &ProcessRef) -> Result<(), RunRecordError> {
+    fn delete_run(&mut self, process: &ProcessRef) -> Result<(), RunRecordError> {
         Ok(self.delete_supervised(process)?)
     }
 }

@@ -95,7 +95,7 @@ enum Progress {
 
 /// Stops what an earlier life left over; returns what to report of it.
 async fn clean_up(setup: &Setup, records: &mut dyn RunRecords) -> Vec<NewObservation> {
-    let known = records.list().unwrap_or_else(|error| {
+    let known = records.list_runs().unwrap_or_else(|error| {
         tracing::error!(%error, "the records of running processes cannot be read");
         Vec::new()
     });
@@ -228,7 +228,7 @@ impl Task {
             boot_id: self.setup.boot_id.clone(),
             spec_hash,
         };
-        if let Err(error) = self.records.put(&record) {
+        if let Err(error) = self.records.put_run(&record) {
             tracing::error!(%process, %error, "the record of a running process cannot be written");
         }
     }
@@ -282,7 +282,7 @@ impl Task {
 }
 
 fn delete(records: &mut dyn RunRecords, process: &ProcessRef) {
-    if let Err(error) = records.delete(process) {
+    if let Err(error) = records.delete_run(process) {
         tracing::error!(%process, %error, "the record of an ended process cannot be removed");
     }
 }

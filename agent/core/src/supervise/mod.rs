@@ -11,6 +11,7 @@ mod limits;
 mod observed;
 mod plan;
 mod state;
+mod stop;
 mod supervisor;
 
 pub use desired_item::{DesiredItem, SpecDefect};

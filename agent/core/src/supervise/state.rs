@@ -239,6 +239,10 @@ impl State {
 }
 
 /// The table of moves. Everything not in it is refused and changes nothing.
+#[expect(
+    clippy::match_same_arms,
+    reason = "one line for each move reads as the table it is"
+)]
 pub fn next(state: State, input: Input) -> Result<State, IllegalTransition> {
     use Input::{Due, Exited, GraceOver, Halt, SpawnFailed, Spawned, Start};
     use State::{Backoff, Failed, Pending, Running, Starting, Stopped, Stopping, Succeeded};
@@ -247,82 +251,59 @@ pub fn next(state: State, input: Input) -> Result<State, IllegalTransition> {
     Ok(match (state, input) {
         (Pending, Start(run)) => Starting(run),
         (Starting(run), Spawned { pid, now }) => Running { run, pid, since: now },
-        (Starting(_), SpawnFailed(ending)) | (Running { .. }, Exited(ending)) => match ending {
-            Ending::Again(until) => Backoff { until },
-            Ending::Succeeded => Succeeded,
-            Ending::Failed => Failed,
-        },
+        (Starting(_), SpawnFailed(ending)) => ending.state(),
+        (Running { .. }, Exited(ending)) => ending.state(),
         (Backoff { .. }, Due) => Pending,
 
         (Pending | Backoff { .. } | Succeeded | Failed | Stopped, Halt { goal, .. }) => goal.rest(),
-        (Starting(run), Halt { goal, grace, .. }) => Stopping {
-            run,
-            phase: AwaitSpawn { grace },
-            goal,
-        },
-        (Running { run, pid, .. }, Halt { goal, grace, now }) => Stopping {
-            run,
-            phase: Terminating {
-                pid,
-                kill_at: now.plus(grace),
-            },
-            goal,
-        },
-        (Stopping { run, phase, .. }, Halt { goal, grace, now }) => Stopping {
-            run,
-            phase: phase.shortened(grace, now),
-            goal,
-        },
+        (Starting(run), Halt { goal, grace, .. }) => run.stopping(AwaitSpawn { grace }, goal),
+        (Running { run, pid, .. }, Halt { goal, grace, now }) => {
+            run.stopping(StopPhase::terminating(pid, grace, now), goal)
+        }
+        (Stopping { run, phase, .. }, Halt { goal, grace, now }) => {
+            run.stopping(phase.shortened(grace, now), goal)
+        }
 
-        (
-            Stopping {
-                run,
-                phase: AwaitSpawn { grace },
-                goal,
-            },
-            Spawned { pid, now },
-        ) => Stopping {
-            run,
-            phase: Terminating {
-                pid,
-                kill_at: now.plus(grace),
-            },
-            goal,
+        (Stopping { run, phase, goal }, input) => match (phase, input) {
+            (AwaitSpawn { grace }, Spawned { pid, now }) => {
+                run.stopping(StopPhase::terminating(pid, grace, now), goal)
+            }
+            (AwaitSpawn { .. }, SpawnFailed(_)) => goal.rest(),
+            (Terminating { pid, .. }, GraceOver) => run.stopping(Killing { pid }, goal),
+            (Terminating { .. } | Killing { .. }, Exited(_)) => goal.rest(),
+            (_, input) => return Err(IllegalTransition { state, input }),
         },
-        (
-            Stopping {
-                run,
-                phase: Terminating { pid, .. },
-                goal,
-            },
-            GraceOver,
-        ) => Stopping {
-            run,
-            phase: Killing { pid },
-            goal,
-        },
-        (
-            Stopping {
-                phase: AwaitSpawn { .. },
-                goal,
-                ..
-            },
-            SpawnFailed(_),
-        )
-        | (
-            Stopping {
-                phase: Terminating { .. } | Killing { .. },
-                goal,
-                ..
-            },
-            Exited(_),
-        ) => goal.rest(),
 
         (state, input) => return Err(IllegalTransition { state, input }),
     })
 }
 
+impl Ending {
+    fn state(self) -> State {
+        match self {
+            Self::Again(until) => State::Backoff { until },
+            Self::Succeeded => State::Succeeded,
+            Self::Failed => State::Failed,
+        }
+    }
+}
+
+impl Run {
+    fn stopping(self, phase: StopPhase, goal: StopGoal) -> State {
+        State::Stopping {
+            run: self,
+            phase,
+            goal,
+        }
+    }
+}
+
 impl StopPhase {
+    fn terminating(pid: u32, grace: Duration, now: Monotonic) -> Self {
+        let kill_at = now.plus(grace);
+        Self::Terminating { pid, kill_at }
+    }
+
     /// The same stop with at most `grace` left from `now` on.
     fn shortened(self, grace: Duration, now: Monotonic) -> Self {
         match self {
