@@ -4,13 +4,12 @@
 //! into it: effect and guard are one compare-and-swap. Taking a maximum is idempotent, commutative and
 //! associative, so frames may come twice, in pieces, in any order, on any replica.
 
-use apollo_wire::{DeviceName, Observation, UnixMillis};
+use apollo_wire::{DeviceName, Observation, ProcessState, UnixMillis};
 
 use crate::{
     conditions::{self, Saying},
     object::{DesiredPhase, DeviceState, ProcessObject, ProcessStatus, SyncPoint},
 };
-use apollo_wire::ProcessState;
 
 /// An observation that wants to become the status of its process. It has a state.
 #[derive(Debug, Clone, PartialEq)]

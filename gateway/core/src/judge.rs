@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use apollo_wire::{
-    DeviceName, Epoch, Gap, Observation, ProcessRef, RejectReason, Rejection, Report, Sequence, limits,
+    DeviceName, Epoch, Gap, Observation, ProcessRef, RejectReason, Rejection, Report, Sequence, UnixMillis,
+    limits,
 };
 
 use crate::{join::Candidate, object::SyncPoint, policy::Policy, store::HistoryRow, time::ClockReading};
@@ -35,7 +36,7 @@ pub struct Observed {
     /// The observation.
     pub observation: Observation,
     /// Its corrected time, if known.
-    pub corrected_at: Option<apollo_wire::UnixMillis>,
+    pub corrected_at: Option<UnixMillis>,
 }
 
 impl Observed {
@@ -154,7 +155,7 @@ impl Judgement {
     }
 
     /// Keeps the observation as its process's candidate if it is the latest with a state.
-    fn nominate(&mut self, observation: &Observation, corrected_at: Option<apollo_wire::UnixMillis>) {
+    fn nominate(&mut self, observation: &Observation, corrected_at: Option<UnixMillis>) {
         let later = |held: &Observed| observation.seq > held.observation.seq;
         if observation.state.is_some() && self.candidates.get(&observation.process).is_none_or(later) {
             self.candidates.insert(

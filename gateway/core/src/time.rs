@@ -13,15 +13,22 @@
 //! or, once corrected, older at receipt than [`Policy::max_age_ms`]. Both bounds are inclusive: exactly at
 //! the bound is accepted.
 //!
-//! One case needs care. A device without a battery-backed clock loses power and sends from 1970 what it saw,
-//! clock synced, before: "later than sent", yet true. So where the sending clock is off by more than
-//! `max_age_ms` (it reads a time at which no acceptable observation could have been made), a synced
-//! observation that the rules above would refuse keeps its own time, if that time is possible by the
-//! gateway's clock.
+//! Two cases need care, both of devices without a battery-backed clock, which count from 1970 until they are set.
+//!
+//! - After a power cut such a device sends from 1970 what it saw, clock synced, before: "later than sent", yet
+//!   true. So where the sending clock is off by more than `max_age_ms` (it reads a time at which no acceptable
+//!   observation could have been made), a synced observation that the rules above would refuse keeps its own
+//!   time, if that time is possible by the gateway's clock.
+//! - What it sees between boot and being set says 1970, clock unsynced, but is sent with the right time: decades
+//!   old, yet true. So an unsynced time before [`NEVER_SET_BEFORE_MS`] that would be too old is unknown instead.
 
 use apollo_wire::{Clock, RejectReason, UnixMillis};
 
 use crate::policy::{Policy, signed_ms};
+
+/// 2000-01-01T00:00:00Z. No device that reports here ran before it, so an unsynced clock that reads less has not
+/// been set since it began to count, be that from 1970 or from the GPS epoch, 1980.
+pub const NEVER_SET_BEFORE_MS: i64 = 946_684_800_000;
 
 /// The two readings a report brings together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +116,11 @@ impl ClockReading {
                     .is_ok() =>
             {
                 Ok(Some(observed_at))
+            }
+            Err(ImpossibleTime::TooOld { .. })
+                if clock == Clock::Unsynced && observed_at.get() < NEVER_SET_BEFORE_MS =>
+            {
+                Ok(None)
             }
             Err(impossible) => Err(impossible),
         }

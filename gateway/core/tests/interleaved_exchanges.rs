@@ -165,7 +165,7 @@ fn reference(store: &Memory, reports: &[Report]) -> BTreeMap<String, (SyncPoint,
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn r03_r04_r05_nothing_is_lost_or_early_and_status_is_the_maximum(

@@ -2,7 +2,7 @@
 
 use apollo_gateway_core::{
     policy::Policy,
-    time::{ClockReading, ImpossibleTime},
+    time::{ClockReading, ImpossibleTime, NEVER_SET_BEFORE_MS},
 };
 use apollo_wire::{Clock, RejectReason, UnixMillis};
 
@@ -109,6 +109,21 @@ fn what_was_seen_in_sync_before_a_boot_into_1970_keeps_its_time() {
         Err(RejectReason::TimestampInFuture)
     );
     assert_eq!(place(NOW - 1001, NOW - 500, Clock::Synced), Ok(Some(NOW - 500)));
+}
+
+#[test]
+fn what_was_seen_before_the_clock_was_first_set_has_no_known_time() {
+    let set = NEVER_SET_BEFORE_MS;
+    assert_eq!(place(NOW, 60_000, Clock::Unsynced), Ok(None));
+    assert_eq!(place(NOW, set - 1, Clock::Unsynced), Ok(None));
+    assert_eq!(
+        place(NOW, set, Clock::Unsynced),
+        Err(RejectReason::TimestampTooOld)
+    );
+    assert_eq!(
+        place(NOW, 60_000, Clock::Synced),
+        Err(RejectReason::TimestampTooOld)
+    );
 }
 
 #[test]

@@ -33,7 +33,7 @@ use crate::{
     heartbeat::DeviceFacts,
     judge::{self, Judgement},
     machine::{Machine, Retries, Step},
-    object::{DeviceObject, DeviceStatus, ProcessObject, Versioned},
+    object::{DeviceObject, DeviceStatus, ProcessObject, ProcessStatus, Versioned},
     policy::Policy,
     store::{Freshness, StatusWrite, StoreReply, StoreRequest},
     time::ClockReading,
@@ -247,7 +247,7 @@ impl Machine for Exchange {
 }
 
 /// The compare-and-swap that gives a process, as it was read, a new status.
-fn status_write(current: &Versioned<ProcessObject>, status: crate::object::ProcessStatus) -> StatusWrite {
+fn status_write(current: &Versioned<ProcessObject>, status: ProcessStatus) -> StatusWrite {
     StatusWrite {
         process: current.object.process.clone(),
         expected: current.version.clone(),
