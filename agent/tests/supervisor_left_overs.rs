@@ -134,7 +134,7 @@ async fn records_live_in_the_queue_database() {
     let record = record_of("default/a", 42, 7);
     queue.put_run(&record).unwrap();
     let mut reopened = Queue::open(directory.path(), QueueLimits::default()).unwrap();
-    assert_eq!(reopened.list_runs().unwrap(), [record.clone()]);
+    assert_eq!(reopened.list_runs().unwrap(), std::slice::from_ref(&record));
     reopened.delete_run(&record.process).unwrap();
     assert_eq!(queue.list_runs().unwrap(), []);
 }
