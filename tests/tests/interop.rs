@@ -167,7 +167,7 @@ fn wrong_types_are_400_for_the_report_and_a_verdict_for_one_observation() -> Res
         ("instance", json!(17)),
         ("instance", json!("not-a-uuid")),
         ("sentAt", json!(1_700_000_000)),
-        ("queue", json!([1, 2])),
+        ("queue", json!("full")),
     ] {
         let mut wrong = report(&[]);
         wrong[field] = value;

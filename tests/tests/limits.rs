@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
-use apollo_tests::harness::{Device, PATIENCE, Reply, World, observation, report};
+use anyhow::{Context, Result, bail, ensure};
+use apollo_tests::harness::{Device, INSTANCE, PATIENCE, Reply, World, observation, report};
+use apollo_wire::{Observation, Report, UnixMillis, Value, binary, limits};
 use http::Method;
-use serde_json::json;
 
 /// `--max-body` of these tests.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -82,21 +82,22 @@ fn finding_08_a_body_without_end_is_413_and_memory_stays_bounded() -> Result<()>
     still_works(&device)
 }
 
+/// A frame of a few kilobytes that unpacks to more than the wire format allows (16 MiB).
+fn bomb() -> Result<Vec<u8>> {
+    let mut row = Observation::new(1, "default/collector".parse()?, UnixMillis::new(0)?);
+    row.message = "x".repeat(limits::MESSAGE_BYTES);
+    row.reason = "y".repeat(limits::REASON_BYTES);
+    let zero = Value::new(0.0).context("zero is finite")?;
+    row.values = (0..10).map(|number| (format!("{number:063}"), zero)).collect();
+    let mut report = Report::empty(INSTANCE.parse()?, UnixMillis::new(0)?);
+    report.observations = (1..=10_000).map(|seq| Observation { seq, ..row.clone() }).collect();
+    Ok(binary::encode_report(&report))
+}
+
 #[test]
 fn finding_08_a_small_frame_that_unpacks_to_more_than_the_limit_is_413() -> Result<()> {
     let (world, device) = world()?;
-    let message = "x".repeat(apollo_wire::limits::MESSAGE_BYTES);
-    let observations: Vec<_> = (1..=1_000)
-        .map(|seq| {
-            let mut observation = observation(seq, "collector", 0);
-            observation["message"] = json!(message);
-            observation
-        })
-        .collect();
-    let decoded: apollo_wire::Report =
-        apollo_wire::json::decode_report(report(&observations).to_string().as_bytes())?;
-    let frame = apollo_wire::binary::encode_report(&decoded);
-    // A megabyte of text in a frame that passes the limit on the wire.
+    let frame = bomb()?;
     ensure!(
         frame.len() < MAX_BODY_BYTES,
         "the frame has {} bytes",

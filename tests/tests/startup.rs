@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use apollo_tests::harness::{Gateway, GatewayOptions, PATIENCE, Pki, Running, Sandbox};
+use apollo_tests::harness::{Gateway, GatewayOptions, PATIENCE, Pki, Running, Sandbox, wait};
 
 /// The contract's bound.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -123,7 +123,7 @@ fn sigterm_drains_and_exits_with_0() -> Result<()> {
     let (sandbox, pki) = setting()?;
     let mut gateway = Gateway::spawn(&sandbox, &pki, &GatewayOptions::default())?;
     assert_eq!(gateway.admin_get("/healthz")?.0, 200);
-    assert_eq!(gateway.admin_get("/readyz")?.0, 200);
+    wait::until_true("readiness", PATIENCE, || Ok(gateway.admin_get("/readyz")?.0 == 200))?;
     let status = gateway.process.terminate(PATIENCE)?;
     assert_eq!(status.code(), Some(0));
     Ok(())
