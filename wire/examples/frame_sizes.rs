@@ -10,8 +10,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("usage: frame_sizes FILE.ndjson")?;
     let text = std::fs::read_to_string(path)?;
     let rows: Vec<Observation> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    println!("{} observations, {:.1} bytes each as NDJSON", rows.len(), per_row(text.len(), rows.len()));
-    println!("{:>6} {:>7} {:>9} {:>12} {:>12} {:>12}", "rows", "frames", "bytes", "bytes/row", "encode us", "decode us");
+    println!(
+        "{} observations, {:.1} bytes each as NDJSON",
+        rows.len(),
+        per_row(text.len(), rows.len())
+    );
+    println!(
+        "{:>6} {:>7} {:>9} {:>12} {:>12} {:>12}",
+        "rows", "frames", "bytes", "bytes/row", "encode us", "decode us"
+    );
     for size in [10_000, 1_000, 100, 10, 1] {
         let reports: Vec<Report> = rows.chunks(size).map(report).collect();
         let start = Instant::now();
@@ -40,10 +47,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// The report an agent would send: with its queue's depth and its next contact.
 fn report(rows: &[Observation]) -> Report {
     let newest = rows.last().map(|row| row.observed_at).unwrap_or_default();
-    let instance = InstanceId::from_bytes(*b"\x01\x92\xf7\xc4\x8a\x11\x7d\x3b\x9c\x5e\x42\x6f\xa0\xd8\x17\x33");
+    let instance =
+        InstanceId::from_bytes(*b"\x01\x92\xf7\xc4\x8a\x11\x7d\x3b\x9c\x5e\x42\x6f\xa0\xd8\x17\x33");
     let mut report = Report::empty(instance, newest.plus(1_500));
     report.next_contact_seconds = Some(30);
-    report.queue = Some(QueueDepth { pending: rows.len() as u64, dropped: 0 });
+    report.queue = Some(QueueDepth {
+        pending: rows.len() as u64,
+        dropped: 0,
+    });
     report.observations = rows.to_vec();
     report
 }

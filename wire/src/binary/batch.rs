@@ -91,14 +91,26 @@ impl Batch {
     pub(super) fn new(observations: &[Observation]) -> Self {
         let mut batch = Self {
             seq: observations.iter().map(|row| row.seq).collect(),
-            observed_at: observations.iter().map(|row| UnixMillis::get(row.observed_at)).collect(),
+            observed_at: observations
+                .iter()
+                .map(|row| UnixMillis::get(row.observed_at))
+                .collect(),
             state: observations.iter().map(|row| place(&STATES, row.state)).collect(),
             clock: observations.iter().map(|row| place(&CLOCKS, row.clock)).collect(),
-            pid: observations.iter().map(|row| row.pid.map_or(0, |pid| u64::from(pid) + 1)).collect(),
-            restarts: observations.iter().map(|row| row.restarts.map_or(0, |count| u64::from(count) + 1)).collect(),
+            pid: observations
+                .iter()
+                .map(|row| row.pid.map_or(0, |pid| u64::from(pid) + 1))
+                .collect(),
+            restarts: observations
+                .iter()
+                .map(|row| row.restarts.map_or(0, |count| u64::from(count) + 1))
+                .collect(),
             exit_code: observations
                 .iter()
-                .map(|row| row.exit_code.map_or(0, |code| super::model::zigzag(code.into()) + 1))
+                .map(|row| {
+                    row.exit_code
+                        .map_or(0, |code| super::model::zigzag(code.into()) + 1)
+                })
                 .collect(),
             ..Self::default()
         };
@@ -111,9 +123,13 @@ impl Batch {
     fn intern_texts(&mut self, observations: &[Observation]) {
         let (mut processes, mut reasons, mut hashes) = (Interner::new(), Interner::new(), Interner::new());
         for row in observations {
-            self.process.push(processes.index(row.process.as_str().as_bytes().to_vec(), &mut self.processes));
-            self.reason.push(reasons.index(row.reason.as_bytes().to_vec(), &mut self.reasons));
-            let hash = row.spec_hash.map(|hash| hashes.index(hash.0, &mut self.hashes) + 1);
+            self.process
+                .push(processes.index(row.process.as_str().as_bytes().to_vec(), &mut self.processes));
+            self.reason
+                .push(reasons.index(row.reason.as_bytes().to_vec(), &mut self.reasons));
+            let hash = row
+                .spec_hash
+                .map(|hash| hashes.index(hash.0, &mut self.hashes) + 1);
             self.spec_hash.push(hash.unwrap_or(0));
         }
     }
@@ -134,18 +150,28 @@ impl Batch {
         }
         let slot = |column: &Vec<&[u8]>| {
             let digits = Digits::suiting(column);
-            Slot { digits, numbers: column.iter().map(|run| digits.number(run)).collect() }
+            Slot {
+                digits,
+                numbers: column.iter().map(|run| digits.number(run)).collect(),
+            }
         };
-        self.slots = columns.iter().map(|slots| slots.iter().map(slot).collect()).collect();
+        self.slots = columns
+            .iter()
+            .map(|slots| slots.iter().map(slot).collect())
+            .collect();
     }
 
     fn intern_values(&mut self, observations: &[Observation]) {
         let (mut names, mut sets) = (Interner::new(), Interner::new());
         for row in observations {
-            let set: Vec<usize> =
-                row.values.keys().map(|name| names.index(name.clone().into_bytes(), &mut self.value_names)).collect();
+            let set: Vec<usize> = row
+                .values
+                .keys()
+                .map(|name| names.index(name.clone().into_bytes(), &mut self.value_names))
+                .collect();
             self.value_set.push(sets.index(set, &mut self.value_sets));
-            self.values.extend(row.values.values().map(|value| Measurement::of(value.get())));
+            self.values
+                .extend(row.values.values().map(|value| Measurement::of(value.get())));
         }
     }
 

@@ -5,12 +5,11 @@
 
 use super::{
     DecodeError,
-    batch::{Batch, CLOCKS, STATES, Slot, Texts},
-    columns_values,
+    batch::{Batch, CLOCKS, STATES, Texts},
+    columns_messages, columns_values,
     model::{Context, Models, NAMES, SMOOTH},
     range_coder::BitCoder,
     strings::Strings,
-    template::{self, DIGITS, Digits},
 };
 use crate::limits;
 
@@ -42,6 +41,7 @@ pub(super) enum Column {
     Fresh,
     Same,
     Delta,
+    Measurement,
 }
 
 impl Column {
@@ -62,16 +62,35 @@ pub(super) struct Coding<'a, C> {
 impl<'a, C: BitCoder> Coding<'a, C> {
     /// With nothing learned yet.
     pub(super) fn new(coder: &'a mut C, strings: &'a mut Strings) -> Self {
-        Self { coder, models: Models::new(), strings }
+        Self {
+            coder,
+            models: Models::new(),
+            strings,
+        }
     }
 
     /// Codes a batch. `sent_at` is the report's, in milliseconds since 1970.
     pub(super) fn batch(&mut self, batch: &mut Batch, sent_at: i64) -> Result<(), C::Error> {
-        let rows = self.models.number(self.coder, Column::Rows.context(), SMOOTH, batch.rows() as u64);
+        let rows = self
+            .models
+            .number(self.coder, Column::Rows.context(), SMOOTH, batch.rows() as u64);
         let max = limits::OBSERVATIONS as u64;
         let field = "observations";
-        self.coder.check(rows <= max, DecodeError::OverLimit { field, found: rows, max })?;
-        self.coder.check(rows > 0, DecodeError::Invalid { field, expected: "at least one, or no column block" })?;
+        self.coder.check(
+            rows <= max,
+            DecodeError::OverLimit {
+                field,
+                found: rows,
+                max,
+            },
+        )?;
+        self.coder.check(
+            rows > 0,
+            DecodeError::Invalid {
+                field,
+                expected: "at least one, or no column block",
+            },
+        )?;
         let rows = usize::try_from(rows).unwrap_or(limits::OBSERVATIONS);
         self.sequences(&mut batch.seq, rows)?;
         self.times(&mut batch.observed_at, rows, sent_at);
@@ -90,60 +109,17 @@ impl<'a, C: BitCoder> Coding<'a, C> {
                 self.kept_numbers(column, numbers, &batch.process);
             }
         }
-        self.messages(batch)?;
+        columns_messages::code(self, batch)?;
         columns_values::code(self, batch, rows)
     }
 
     /// Whether a column is there at all.
     pub(super) fn present(&mut self, column: Column, present: bool) -> bool {
-        self.models.flag(self.coder, Column::Present.context().given(column as usize), present)
-    }
-
-    fn sequences(&mut self, sequences: &mut Vec<u64>, rows: usize) -> Result<(), C::Error> {
-        sequences.resize(rows, 0);
-        let mut previous = None;
-        for sequence in sequences {
-            *sequence = match previous {
-                None => self.models.number(self.coder, Column::FirstSequence.context(), SMOOTH, *sequence),
-                Some(previous) => {
-                    let next = u64::wrapping_add(previous, 1);
-                    let step = sequence.wrapping_sub(next).cast_signed();
-                    let step = self.models.signed(self.coder, Column::Sequence.context(), step);
-                    next.wrapping_add(step.cast_unsigned())
-                }
-            };
-            let field = "observations.seq";
-            let below = *sequence <= limits::SEQUENCE_MAX;
-            self.coder.check(below, DecodeError::Invalid { field, expected: "a number below 2^63" })?;
-            previous = Some(*sequence);
-        }
-        Ok(())
-    }
-
-    /// The first time is told as how long before `sent_at` it was, the others as how long after the one before; in
-    /// seconds where all of them are whole seconds.
-    fn times(&mut self, times: &mut Vec<i64>, rows: usize, sent_at: i64) {
-        times.resize(rows, 0);
-        let Some((first, others)) = times.split_first_mut() else { return };
-        let age = self.models.signed(self.coder, Column::FirstTime.context(), sent_at.wrapping_sub(*first));
-        *first = sent_at.wrapping_sub(age);
-        if others.is_empty() {
-            return;
-        }
-        let mut previous = *first;
-        let whole = others.iter().all(|time| {
-            let step = time.wrapping_sub(previous);
-            previous = *time;
-            step % 1000 == 0
-        });
-        let unit = if self.models.flag(self.coder, Column::WholeSeconds.context(), whole) { 1000 } else { 1 };
-        let mut previous = *first;
-        for time in others {
-            let step = time.wrapping_sub(previous) / unit;
-            let step = self.models.signed(self.coder, Column::Time.context(), step);
-            *time = previous.wrapping_add(step.wrapping_mul(unit));
-            previous = *time;
-        }
+        self.models.flag(
+            self.coder,
+            Column::Present.context().given(column as usize),
+            present,
+        )
     }
 
     /// Codes an index into a table that grows as it is used: `known` entries so far.
@@ -162,16 +138,28 @@ impl<'a, C: BitCoder> Coding<'a, C> {
             return Ok(0);
         }
         let index = self.models.number(self.coder, context, NAMES, index as u64);
-        let error = DecodeError::Invalid { field: "table index", expected: "an entry that is known by then" };
+        let error = DecodeError::Invalid {
+            field: "table index",
+            expected: "an entry that is known by then",
+        };
         self.coder.check(index < *known as u64, error)?;
         Ok(usize::try_from(index).unwrap_or(0))
     }
 
     /// Codes the texts of a table of which `known` entries are used.
-    pub(super) fn texts(&mut self, column: Column, field: &'static str, texts: &mut Texts, known: usize) -> Result<(), C::Error> {
+    pub(super) fn texts(
+        &mut self,
+        column: Column,
+        field: &'static str,
+        texts: &mut Texts,
+        known: usize,
+    ) -> Result<(), C::Error> {
         texts.resize(known, Vec::new());
         let context = Column::TextLength.context().given(column as usize);
-        texts.iter_mut().try_for_each(|text| self.strings.code(self.coder, &mut self.models, (context, field), text))
+        texts.iter_mut().try_for_each(|text| {
+            self.strings
+                .code(self.coder, &mut self.models, (context, field), text)
+        })
     }
 
     fn processes(&mut self, batch: &mut Batch, rows: usize) -> Result<(), C::Error> {
@@ -182,21 +170,27 @@ impl<'a, C: BitCoder> Coding<'a, C> {
             *process = self.index((Column::Process, context), &mut known, *process)?;
             previous = *process;
         }
-        self.texts(Column::Process, "observations.process", &mut batch.processes, known)
+        self.texts(
+            Column::Process,
+            "observations.process",
+            &mut batch.processes,
+            known,
+        )
     }
 
     fn templates(&mut self, batch: &mut Batch, rows: usize) -> Result<(), C::Error> {
         batch.template.resize(rows, 0);
         let mut known = 0;
-        let mut latest = vec![0; batch.processes.len()];
         for (template, process) in batch.template.iter_mut().zip(&batch.process) {
             let context = Column::Template.context().given(*process);
             *template = self.index((Column::Template, context), &mut known, *template)?;
-            if let Some(latest) = latest.get_mut(*process) {
-                *latest = *template;
-            }
         }
-        self.texts(Column::Template, "observations.message", &mut batch.templates, known)
+        self.texts(
+            Column::Template,
+            "observations.message",
+            &mut batch.templates,
+            known,
+        )
     }
 
     fn reasons(&mut self, batch: &mut Batch, rows: usize) -> Result<(), C::Error> {
@@ -213,7 +207,8 @@ impl<'a, C: BitCoder> Coding<'a, C> {
         batch.state.resize(rows, 0);
         batch.clock.resize(rows, 0);
         if self.present(Column::State, batch.state.iter().any(|state| *state != 0)) {
-            for ((state, reason), template) in batch.state.iter_mut().zip(&batch.reason).zip(&batch.template) {
+            for ((state, reason), template) in batch.state.iter_mut().zip(&batch.reason).zip(&batch.template)
+            {
                 let context = Column::State.context().given(*reason).given(*template);
                 *state = self.choice(context, "observations.state", STATES.len(), *state)?;
             }
@@ -230,15 +225,30 @@ impl<'a, C: BitCoder> Coding<'a, C> {
     }
 
     /// Codes one of a fixed list of choices.
-    fn choice(&mut self, context: Context, field: &'static str, count: usize, choice: usize) -> Result<usize, C::Error> {
+    pub(super) fn choice(
+        &mut self,
+        context: Context,
+        field: &'static str,
+        count: usize,
+        choice: usize,
+    ) -> Result<usize, C::Error> {
         let choice = self.models.number(self.coder, context, NAMES, choice as u64);
-        self.coder.check(choice < count as u64, DecodeError::Invalid { field, expected: "a known number" })?;
+        self.coder.check(
+            choice < count as u64,
+            DecodeError::Invalid {
+                field,
+                expected: "a known number",
+            },
+        )?;
         Ok(usize::try_from(choice).unwrap_or(0))
     }
 
     /// Whether a row has what the latest row of its process had.
     fn same(&mut self, column: Column, process: usize, first: bool, same: bool) -> bool {
-        let context = Column::Same.context().given(column as usize * 2 + usize::from(first)).given(process);
+        let context = Column::Same
+            .context()
+            .given(column as usize * 2 + usize::from(first))
+            .given(process);
         self.models.flag(self.coder, context, same)
     }
 
@@ -251,7 +261,9 @@ impl<'a, C: BitCoder> Coding<'a, C> {
         // The first entry stands for "none".
         let mut known = 1;
         for (hash, process) in batch.spec_hash.iter_mut().zip(&batch.process) {
-            let Some(latest) = latest.get_mut(*process) else { continue };
+            let Some(latest) = latest.get_mut(*process) else {
+                continue;
+            };
             let before = latest.unwrap_or(0);
             if self.same(Column::SpecHash, *process, latest.is_none(), *hash == before) {
                 *hash = before;
@@ -263,7 +275,10 @@ impl<'a, C: BitCoder> Coding<'a, C> {
         }
         batch.hashes.resize(known - 1, [0; 8]);
         for hash in &mut batch.hashes {
-            *hash = self.coder.plain_bits(u64::from_be_bytes(*hash), u64::BITS).to_be_bytes();
+            *hash = self
+                .coder
+                .plain_bits(u64::from_be_bytes(*hash), u64::BITS)
+                .to_be_bytes();
         }
         Ok(())
     }
@@ -272,78 +287,22 @@ impl<'a, C: BitCoder> Coding<'a, C> {
     fn kept_numbers(&mut self, column: Column, numbers: &mut [u64], processes: &[usize]) {
         let mut latest: Vec<Option<u64>> = vec![None; processes.len()];
         for (number, process) in numbers.iter_mut().zip(processes) {
-            let Some(latest) = latest.get_mut(*process) else { continue };
+            let Some(latest) = latest.get_mut(*process) else {
+                continue;
+            };
             let before = latest.unwrap_or(0);
             if self.same(column, *process, latest.is_none(), *number == before) {
                 *number = before;
             } else {
                 let step = number.wrapping_sub(before).cast_signed();
-                let step = self.models.signed(self.coder, column.context().given(usize::from(latest.is_none())), step);
+                let step = self.models.signed(
+                    self.coder,
+                    column.context().given(usize::from(latest.is_none())),
+                    step,
+                );
                 *number = before.wrapping_add(step.cast_unsigned());
             }
             *latest = Some(*number);
-        }
-    }
-
-    /// The numbers of the messages, template by template and slot by slot.
-    fn messages(&mut self, batch: &mut Batch) -> Result<(), C::Error> {
-        let mut rows = vec![0; batch.templates.len()];
-        for template in &batch.template {
-            if let Some(rows) = rows.get_mut(*template) {
-                *rows += 1;
-            }
-        }
-        batch.slots.resize(batch.templates.len(), Vec::new());
-        let mut column = 0;
-        for ((slots, text), rows) in batch.slots.iter_mut().zip(&batch.templates).zip(rows) {
-            let count = template::slots(text);
-            let error = DecodeError::Invalid { field: "observations.message", expected: "0 for every number of a template" };
-            self.coder.check(count.is_some(), error)?;
-            slots.resize(count.unwrap_or(0), Slot { digits: Digits::Plain, numbers: Vec::new() });
-            for slot in slots {
-                column += 1;
-                slot.numbers.resize(rows, 0);
-                self.slot(slot, column)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn slot(&mut self, slot: &mut Slot, column: usize) -> Result<(), C::Error> {
-        let kind = match slot.digits {
-            Digits::Plain => 0,
-            Digits::Counted => 1,
-            Digits::Fixed(width) => width,
-        };
-        let kind = self.choice(Column::Digits.context(), "digits of observations.message", DIGITS + 1, kind)?;
-        slot.digits = match kind {
-            0 => Digits::Plain,
-            1 => Digits::Counted,
-            width => Digits::Fixed(width),
-        };
-        self.series(Column::Number.context().given(column), &mut slot.numbers);
-        Ok(())
-    }
-
-    /// A series of numbers, as they are or as steps, whichever is shorter.
-    fn series(&mut self, context: Context, numbers: &mut [u64]) {
-        let bits = |number: u64| u64::from(u64::BITS - number.leading_zeros());
-        let as_they_are: u64 = numbers.iter().map(|number| bits(*number)).sum();
-        let step = |pair: &[u64]| match pair {
-            [before, number] => 1 + bits(super::model::zigzag(number.wrapping_sub(*before).cast_signed())) ,
-            _ => 0,
-        };
-        let as_steps = numbers.first().map_or(0, |first| bits(*first)) + numbers.windows(2).map(step).sum::<u64>();
-        let steps = numbers.len() > 1 && self.models.flag(self.coder, Column::Delta.context(), as_steps < as_they_are);
-        let mut before = 0;
-        for number in numbers {
-            *number = if steps {
-                let step = self.models.signed(self.coder, context, number.wrapping_sub(before).cast_signed());
-                u64::wrapping_add(before, step.cast_unsigned())
-            } else {
-                self.models.number(self.coder, context, SMOOTH, *number)
-            };
-            before = *number;
         }
     }
 }

@@ -19,7 +19,11 @@ const _: () = assert!(SET_NAMES > limits::VALUES as u64);
 const CELLS: usize = limits::OBSERVATIONS * limits::VALUES;
 
 /// Codes which names each row has, the names, and the measurements.
-pub(super) fn code<C: BitCoder>(coding: &mut Coding<'_, C>, batch: &mut Batch, rows: usize) -> Result<(), C::Error> {
+pub(super) fn code<C: BitCoder>(
+    coding: &mut Coding<'_, C>,
+    batch: &mut Batch,
+    rows: usize,
+) -> Result<(), C::Error> {
     batch.value_set.resize(rows, 0);
     if !coding.present(Column::ValueSet, !batch.values.is_empty()) {
         batch.value_sets.resize(1, Vec::new());
@@ -33,43 +37,91 @@ pub(super) fn code<C: BitCoder>(coding: &mut Coding<'_, C>, batch: &mut Batch, r
     batch.value_sets.resize(known, Vec::new());
     let (mut names, mut cells) = (0, 0);
     for set in &mut batch.value_sets {
-        let count = coding.models.number(coding.coder, Column::ValueName.context(), SMOOTH, set.len() as u64);
-        let over = DecodeError::OverLimit { field: "observations.values", found: count, max: SET_NAMES };
+        let count = coding.models.number(
+            coding.coder,
+            Column::ValueName.context(),
+            SMOOTH,
+            set.len() as u64,
+        );
+        let over = DecodeError::OverLimit {
+            field: "observations.values",
+            found: count,
+            max: SET_NAMES,
+        };
         coding.coder.check(count <= SET_NAMES, over)?;
         let count = usize::try_from(count).unwrap_or(0);
         cells += count;
-        coding.coder.check(cells <= CELLS, DecodeError::TooLarge { field: "observations.values" })?;
+        coding.coder.check(
+            cells <= CELLS,
+            DecodeError::TooLarge {
+                field: "observations.values",
+            },
+        )?;
         set.resize(count, 0);
         for name in set {
             let context = Column::ValueName.context().given(1);
             *name = coding.index((Column::ValueName, context), &mut names, *name)?;
         }
     }
-    coding.texts(Column::ValueName, "a name in observations.values", &mut batch.value_names, names)?;
+    coding.texts(
+        Column::ValueName,
+        "a name in observations.values",
+        &mut batch.value_names,
+        names,
+    )?;
     measurements(coding, batch)
 }
 
 fn measurements<C: BitCoder>(coding: &mut Coding<'_, C>, batch: &mut Batch) -> Result<(), C::Error> {
-    let sets = batch.value_set.iter().map(|set| batch.value_sets.get(*set).map_or(&[][..], Vec::as_slice));
+    let sets = batch
+        .value_set
+        .iter()
+        .map(|set| batch.value_sets.get(*set).map_or(&[][..], Vec::as_slice));
     let cells = sets.clone().map(<[usize]>::len).sum();
-    coding.coder.check(cells <= CELLS, DecodeError::TooLarge { field: "observations.values" })?;
+    coding.coder.check(
+        cells <= CELLS,
+        DecodeError::TooLarge {
+            field: "observations.values",
+        },
+    )?;
     batch.values.resize(cells, Measurement::default());
     let mut latest: HashMap<(usize, usize), Measurement> = HashMap::new();
-    let cells = sets.zip(&batch.process).flat_map(|(set, process)| set.iter().map(|name| (*name, *process)));
+    let cells = sets
+        .zip(&batch.process)
+        .flat_map(|(set, process)| set.iter().map(|name| (*name, *process)));
     for ((name, process), value) in cells.zip(&mut batch.values) {
         let before = latest.get(&(process, name)).copied().unwrap_or_default();
-        let context = Column::Scale.context().given(name).given(usize::try_from(before.scale).unwrap_or(0));
-        let scale = coding.models.number(coding.coder, context, NAMES, value.scale.into());
+        let context = Column::Scale
+            .context()
+            .given(name)
+            .given(usize::try_from(before.scale).unwrap_or(0));
+        let scale = coding
+            .models
+            .number(coding.coder, context, NAMES, value.scale.into());
         let field = "observations.values";
-        let known = DecodeError::Invalid { field, expected: "a power of ten from 0 to 15, or 16 for a double" };
+        let known = DecodeError::Invalid {
+            field,
+            expected: "a power of ten from 0 to 15, or 16 for a double",
+        };
         coding.coder.check(scale <= BITS.into(), known)?;
         value.scale = u32::try_from(scale).unwrap_or(BITS);
         value.digits = if value.scale == BITS {
-            coding.coder.plain_bits(value.digits.cast_unsigned(), u64::BITS).cast_signed()
+            coding
+                .coder
+                .plain_bits(value.digits.cast_unsigned(), u64::BITS)
+                .cast_signed()
         } else {
-            let before = if before.scale == value.scale { before.digits } else { 0 };
-            let context = Column::Number.context().given(usize::MAX - name);
-            before.wrapping_add(coding.models.signed(coding.coder, context, value.digits.wrapping_sub(before)))
+            let before = if before.scale == value.scale {
+                before.digits
+            } else {
+                0
+            };
+            let context = Column::Measurement.context().given(name);
+            before.wrapping_add(coding.models.signed(
+                coding.coder,
+                context,
+                value.digits.wrapping_sub(before),
+            ))
         };
         latest.insert((process, name), *value);
     }

@@ -29,15 +29,24 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads one postcard value. A number written longer than it needs is refused: one value, one encoding.
-    pub(super) fn take<T: Deserialize<'a> + Serialize>(&mut self, field: &'static str) -> Result<T, DecodeError> {
+    pub(super) fn take<T: Deserialize<'a> + Serialize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<T, DecodeError> {
         let before = self.rest;
         let (value, rest) = postcard::take_from_bytes::<T>(before).map_err(|error| match error {
             postcard::Error::DeserializeUnexpectedEnd => DecodeError::Truncated { field },
-            _ => DecodeError::Invalid { field, expected: "a postcard value of its type" },
+            _ => DecodeError::Invalid {
+                field,
+                expected: "a postcard value of its type",
+            },
         })?;
         let shortest = postcard::experimental::serialized_size(&value).unwrap_or(0);
         if before.len() - rest.len() != shortest {
-            return Err(DecodeError::Invalid { field, expected: "the shortest form of its number" });
+            return Err(DecodeError::Invalid {
+                field,
+                expected: "the shortest form of its number",
+            });
         }
         self.rest = rest;
         Ok(value)
@@ -48,13 +57,20 @@ impl<'a> Cursor<'a> {
         let found: u64 = self.take(field)?;
         match usize::try_from(found) {
             Ok(count) if count <= max => Ok(count),
-            _ => Err(DecodeError::OverLimit { field, found, max: max as u64 }),
+            _ => Err(DecodeError::OverLimit {
+                field,
+                found,
+                max: max as u64,
+            }),
         }
     }
 
     /// Reads `count` bytes.
     pub(super) fn bytes(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Truncated { field })?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Truncated { field })?;
         self.rest = rest;
         Ok(bytes)
     }
@@ -62,13 +78,18 @@ impl<'a> Cursor<'a> {
     /// Reads a text of at most `max` bytes.
     pub(super) fn text(&mut self, field: &'static str, max: usize) -> Result<&'a str, DecodeError> {
         let length = self.count(field, max)?;
-        std::str::from_utf8(self.bytes(field, length)?).map_err(|_| DecodeError::Invalid { field, expected: "UTF-8" })
+        std::str::from_utf8(self.bytes(field, length)?).map_err(|_| DecodeError::Invalid {
+            field,
+            expected: "UTF-8",
+        })
     }
 
     /// Reads a time.
     pub(super) fn time(&mut self, field: &'static str) -> Result<UnixMillis, DecodeError> {
-        UnixMillis::new(self.take(field)?)
-            .map_err(|_| DecodeError::Invalid { field, expected: "a time in the years 0 to 9999" })
+        UnixMillis::new(self.take(field)?).map_err(|_| DecodeError::Invalid {
+            field,
+            expected: "a time in the years 0 to 9999",
+        })
     }
 
     /// Everything that is left.

@@ -37,9 +37,19 @@ pub fn encode_desired(desired: &DesiredState) -> Vec<u8> {
 
 /// The document before compression.
 fn document(desired: &DesiredState) -> Vec<u8> {
-    let mut bytes = put(Vec::new(), &(desired.device.as_str(), desired.processes.len() as u64));
+    let mut bytes = put(
+        Vec::new(),
+        &(desired.device.as_str(), desired.processes.len() as u64),
+    );
     for process in &desired.processes {
-        bytes = put(bytes, &(process.namespace.as_str(), process.name.as_str(), process.generation));
+        bytes = put(
+            bytes,
+            &(
+                process.namespace.as_str(),
+                process.name.as_str(),
+                process.generation,
+            ),
+        );
         bytes.extend_from_slice(&process.spec_hash.0);
         bytes = put(bytes, &process.spec.get());
     }
@@ -54,7 +64,10 @@ pub fn decode_desired(frame: &[u8]) -> Result<DesiredState, DecodeError> {
     let mut cursor = Cursor::new(frame)?;
     let parts: u8 = cursor.take("parts")?;
     if parts & !part::KNOWN != 0 {
-        return Err(DecodeError::Invalid { field: "parts", expected: "known parts only" });
+        return Err(DecodeError::Invalid {
+            field: "parts",
+            expected: "known parts only",
+        });
     }
     if parts & part::EXTENSIONS != 0 {
         extension::skip(&mut cursor)?;
@@ -77,8 +90,10 @@ pub fn decode_desired(frame: &[u8]) -> Result<DesiredState, DecodeError> {
 fn take_document(document: &[u8]) -> Result<DesiredState, DecodeError> {
     let mut cursor = Cursor::inside(document);
     let device = cursor.text("device", limits::SUBDOMAIN_BYTES)?;
-    let device: DeviceName =
-        device.parse().map_err(|_| DecodeError::Invalid { field: "device", expected: "a DNS-1123 subdomain" })?;
+    let device: DeviceName = device.parse().map_err(|_| DecodeError::Invalid {
+        field: "device",
+        expected: "a DNS-1123 subdomain",
+    })?;
     let count = cursor.count("processes", limits::DESIRED_PROCESSES)?;
     let mut processes = Vec::with_capacity(count);
     for _ in 0..count {
@@ -90,12 +105,20 @@ fn take_document(document: &[u8]) -> Result<DesiredState, DecodeError> {
 
 fn take_process(cursor: &mut Cursor) -> Result<DesiredProcess, DecodeError> {
     let invalid = |field, expected| DecodeError::Invalid { field, expected };
-    let namespace = cursor.text("processes.namespace", limits::LABEL_BYTES)?.to_owned();
+    let namespace = cursor
+        .text("processes.namespace", limits::LABEL_BYTES)?
+        .to_owned();
     let name = cursor.text("processes.name", limits::SUBDOMAIN_BYTES)?.to_owned();
     ProcessRef::new(&namespace, &name).map_err(|_| invalid("processes.name", "DNS-1123 names"))?;
     let generation = cursor.take("processes.generation")?;
     let spec_hash = SpecHash(cursor.take("processes.specHash")?);
     let spec = cursor.text("processes.spec", limits::SPEC_BYTES)?.to_owned();
     let spec = RawValue::from_string(spec).map_err(|_| invalid("processes.spec", "JSON"))?;
-    Ok(DesiredProcess { namespace, name, generation, spec_hash, spec })
+    Ok(DesiredProcess {
+        namespace,
+        name,
+        generation,
+        spec_hash,
+        spec,
+    })
 }

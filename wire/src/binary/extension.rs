@@ -16,7 +16,10 @@ pub(super) fn skip(cursor: &mut Cursor) -> Result<(), DecodeError> {
     for _ in 0..cursor.count("extensions", EXTENSIONS)? {
         let tag: u64 = cursor.take("extension tag")?;
         if before.is_some_and(|before| before >= tag) {
-            return Err(DecodeError::Invalid { field: "extension tag", expected: "ascending tags" });
+            return Err(DecodeError::Invalid {
+                field: "extension tag",
+                expected: "ascending tags",
+            });
         }
         before = Some(tag);
         let length = cursor.count("extension", EXTENSION_BYTES)?;

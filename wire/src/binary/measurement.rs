@@ -17,22 +17,41 @@ pub(super) struct Measurement {
 impl Measurement {
     /// The smallest scale that gives the number back exactly.
     #[expect(clippy::cast_possible_truncation, reason = "rounded and within 53 bits")]
-    #[expect(clippy::cast_possible_wrap, reason = "the bits of a double, whatever they say as a number")]
+    #[expect(
+        clippy::cast_possible_wrap,
+        reason = "the bits of a double, whatever they say as a number"
+    )]
     pub(super) fn of(number: f64) -> Self {
         (0..BITS)
             .filter_map(|scale| {
                 let digits = (number * power(scale)).round();
-                (digits.abs() < EXACT).then_some(Self { scale, digits: digits as i64 })
+                (digits.abs() < EXACT).then_some(Self {
+                    scale,
+                    digits: digits as i64,
+                })
             })
             .find(|candidate| candidate.number().to_bits() == number.to_bits())
-            .unwrap_or(Self { scale: BITS, digits: number.to_bits() as i64 })
+            .unwrap_or(Self {
+                scale: BITS,
+                digits: number.to_bits() as i64,
+            })
     }
 
     /// The number. Both integers are exact, so that IEEE 754 division gives the double nearest to the decimal.
-    #[expect(clippy::cast_precision_loss, reason = "encoders only write exact integers; others read as the nearest")]
-    #[expect(clippy::cast_sign_loss, reason = "the bits of a double, whatever they say as a number")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "encoders only write exact integers; others read as the nearest"
+    )]
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "the bits of a double, whatever they say as a number"
+    )]
     pub(super) fn number(self) -> f64 {
-        if self.scale >= BITS { f64::from_bits(self.digits as u64) } else { self.digits as f64 / power(self.scale) }
+        if self.scale >= BITS {
+            f64::from_bits(self.digits as u64)
+        } else {
+            self.digits as f64 / power(self.scale)
+        }
     }
 }
 
@@ -48,11 +67,20 @@ mod tests {
 
     #[test]
     fn decimals_become_small_integers() {
-        for (number, scale, digits) in [(0.0, 0, 0), (5321.0, 0, 5321), (-2.1, 1, -21), (0.001, 3, 1), (1e15, 0, 1_000_000_000_000_000)] {
+        for (number, scale, digits) in [
+            (0.0, 0, 0),
+            (5321.0, 0, 5321),
+            (-2.1, 1, -21),
+            (0.001, 3, 1),
+            (1e15, 0, 1_000_000_000_000_000),
+        ] {
             assert_eq!(Measurement::of(number), Measurement { scale, digits }, "{number}");
         }
         assert_eq!(Measurement::of(1e300).scale, BITS);
-        assert_eq!(Measurement::of(std::f64::consts::PI).number(), std::f64::consts::PI);
+        assert_eq!(
+            Measurement::of(std::f64::consts::PI).number(),
+            std::f64::consts::PI
+        );
     }
 
     proptest! {

@@ -10,6 +10,8 @@
 
 mod batch;
 mod columns;
+mod columns_messages;
+mod columns_order;
 mod columns_values;
 mod cursor;
 mod desired;

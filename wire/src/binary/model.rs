@@ -28,9 +28,16 @@ impl Odds {
 
     /// Learns from one decision: the mean of what was seen plus half a decision of doubt each way (Krichevsky and
     /// Trofimov), and from `limit` decisions on an exponential mean.
-    #[expect(clippy::cast_possible_truncation, reason = "a step towards a 16-bit target stays in 16 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a step towards a 16-bit target stays in 16 bits"
+    )]
     pub(super) fn learn(&mut self, bit: bool, limit: u16) {
-        let target = if bit { i32::from(i16::MAX) } else { i32::from(i16::MIN) };
+        let target = if bit {
+            i32::from(i16::MAX)
+        } else {
+            i32::from(i16::MIN)
+        };
         let step = (target - i32::from(self.offset)) * 2 / (2 * i32::from(self.seen) + 3);
         self.offset = (i32::from(self.offset) + step) as i16;
         self.seen = (self.seen + 1).min(limit);
@@ -41,9 +48,9 @@ impl Odds {
 const STEADY: u16 = 255;
 /// How many decisions the odds taken over from a wider context count for.
 const INHERITED: u16 = 2;
-/// Binary logarithm of the number of odds kept. A frame of 1,000 rows touches some thousands; 256 KiB is little for a
+/// Binary logarithm of the number of odds kept. A frame of 1,000 rows touches some thousands; 64 KiB is little for a
 /// device, and a collision only costs bits.
-const SLOT_BITS: u32 = 16;
+const SLOT_BITS: u32 = 14;
 /// Bits below a number's leading one whose odds are learned where neighbours are about equally likely. Three follow
 /// the slope of a smooth distribution; more would have to be learned anew in every frame.
 pub(super) const SMOOTH: u32 = 3;
@@ -67,8 +74,11 @@ impl Context {
     /// The same column where `value` is also known. New odds begin as those of `self`, which learn too.
     #[expect(clippy::cast_possible_truncation, reason = "a hash of an index")]
     pub(super) fn given(self, value: usize) -> Self {
-        let mixed = (self.own ^ (value as u32 + 1)).wrapping_mul(0x85EB_CA6B);
-        Self { own: mixed ^ (mixed >> 15), wider: self.own }
+        let mixed = (self.own ^ (value as u32).wrapping_add(1)).wrapping_mul(0x85EB_CA6B);
+        Self {
+            own: mixed ^ (mixed >> 15),
+            wider: self.own,
+        }
     }
 }
 
@@ -80,23 +90,37 @@ pub(super) struct Models {
 
 impl Models {
     pub(super) fn new() -> Self {
-        Self { slots: vec![Odds::default(); 1 << SLOT_BITS] }
+        Self {
+            slots: vec![Odds::default(); 1 << SLOT_BITS],
+        }
     }
 
     fn slot(&mut self, context: u32, node: u32) -> Option<&mut Odds> {
-        let hash = context.wrapping_add(node.wrapping_mul(0xC2B2_AE35)).wrapping_mul(0x27D4_EB2F);
+        let hash = context
+            .wrapping_add(node.wrapping_mul(0xC2B2_AE35))
+            .wrapping_mul(0x27D4_EB2F);
         self.slots.get_mut((hash >> (u32::BITS - SLOT_BITS)) as usize)
     }
 
     /// Codes one decision at `node` of a context's tree; `prior` says where odds begin that nothing is known about.
-    fn decide<C: BitCoder>(&mut self, coder: &mut C, context: Context, node: u32, prior: Odds, bit: bool) -> bool {
+    fn decide<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        context: Context,
+        node: u32,
+        prior: Odds,
+        bit: bool,
+    ) -> bool {
         let mut wider = self.slot(context.wider, node).map_or(prior, |odds| *odds);
         if wider.is_new() {
             wider = prior;
         }
         let mut own = self.slot(context.own, node).map_or(prior, |odds| *odds);
         if own.is_new() {
-            own = Odds { seen: wider.seen.min(INHERITED), ..wider };
+            own = Odds {
+                seen: wider.seen.min(INHERITED),
+                ..wider
+            };
         }
         let bit = coder.bit(bit, own.get());
         wider.learn(bit, STEADY);
@@ -117,8 +141,20 @@ impl Models {
 
     /// Codes a number: its length in bits down a tree, then up to `learned` bits below the leading one down a tree of
     /// that length, then the rest as they are.
-    pub(super) fn number<C: BitCoder>(&mut self, coder: &mut C, context: Context, learned: u32, number: u64) -> u64 {
-        let length = self.tree(coder, context, 0, 7, u64::from(u64::BITS - number.leading_zeros()));
+    pub(super) fn number<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        context: Context,
+        learned: u32,
+        number: u64,
+    ) -> u64 {
+        let length = self.tree(
+            coder,
+            context,
+            0,
+            7,
+            u64::from(u64::BITS - number.leading_zeros()),
+        );
         // 65 to 127 can be read, not written; they are read as 64.
         let length = u32::try_from(length).unwrap_or(u64::BITS).min(u64::BITS);
         if length < 2 {
@@ -133,21 +169,41 @@ impl Models {
     }
 
     /// Codes a number that may be negative: its sign, then the number or its complement.
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "the sign is coded apart")]
+    #[expect(
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        reason = "the sign is coded apart"
+    )]
     pub(super) fn signed<C: BitCoder>(&mut self, coder: &mut C, context: Context, number: i64) -> i64 {
         let negative = self.decide(coder, context, 1 << 24, Odds::default(), number < 0);
-        let size = self.number(coder, context, SMOOTH, if number < 0 { !number } else { number } as u64) as i64;
+        let size = self.number(
+            coder,
+            context,
+            SMOOTH,
+            if number < 0 { !number } else { number } as u64,
+        ) as i64;
         // A size of 2^63 or more can be read, not written; the sign bit is dropped.
         let size = size & i64::MAX;
         if negative { !size } else { size }
     }
 
     /// Codes the low `bits` bits of `value` down a binary tree.
-    fn tree<C: BitCoder>(&mut self, coder: &mut C, context: Context, base: u32, bits: u32, value: u64) -> u64 {
+    fn tree<C: BitCoder>(
+        &mut self,
+        coder: &mut C,
+        context: Context,
+        base: u32,
+        bits: u32,
+        value: u64,
+    ) -> u64 {
         let mut node: u32 = 1;
         for shift in (0..bits).rev() {
             // Long numbers are rare: seven to one against each turn towards lengths of 16 and more.
-            let prior = if base == 0 && matches!(node, 1 | 2 | 4) { LIKELY_SHORT } else { Odds::default() };
+            let prior = if base == 0 && matches!(node, 1 | 2 | 4) {
+                LIKELY_SHORT
+            } else {
+                Odds::default()
+            };
             let bit = self.decide(coder, context, base + node, prior, (value >> shift) & 1 == 1);
             node = node << 1 | u32::from(bit);
         }
@@ -156,7 +212,10 @@ impl Models {
 }
 
 /// One in eight, after one decision.
-const LIKELY_SHORT: Odds = Odds { offset: -24_576, seen: 1 };
+const LIKELY_SHORT: Odds = Odds {
+    offset: -24_576,
+    seen: 1,
+};
 
 /// 0, -1, 1, -2, 2 ... as 0, 1, 2, 3, 4 ...
 #[expect(clippy::cast_sign_loss, reason = "zigzag is defined on the bits")]

@@ -23,12 +23,18 @@ pub(super) fn put_packed(mut frame: Vec<u8>, bytes: &[u8]) -> Vec<u8> {
 /// Reads bytes written by [`put_packed`].
 pub(super) fn take_packed(cursor: &mut Cursor, field: &'static str) -> Result<Vec<u8>, DecodeError> {
     let length: u64 = cursor.take(field)?;
-    let Some(length) = usize::try_from(length).ok().filter(|length| *length <= limits::FRAME_DECODED_BYTES) else {
+    let Some(length) = usize::try_from(length)
+        .ok()
+        .filter(|length| *length <= limits::FRAME_DECODED_BYTES)
+    else {
         return Err(DecodeError::TooLarge { field });
     };
     let packed = cursor.count(field, limits::FRAME_DECODED_BYTES)?;
     let packed = cursor.bytes(field, packed)?;
-    let invalid = DecodeError::Invalid { field, expected: "one zstd frame of exactly the length it was said to have" };
+    let invalid = DecodeError::Invalid {
+        field,
+        expected: "one zstd frame of exactly the length it was said to have",
+    };
     if zstd::zstd_safe::find_frame_compressed_size(packed) != Ok(packed.len()) {
         return Err(invalid);
     }

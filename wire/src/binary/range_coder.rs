@@ -25,7 +25,9 @@ pub(super) trait BitCoder {
 
     /// Codes the low `count` bits of `value`, all equally likely, highest first.
     fn plain_bits(&mut self, value: u64, count: u32) -> u64 {
-        (0..count).rev().fold(0, |read, shift| (read << 1) | u64::from(self.bit((value >> shift) & 1 == 1, ONE / 2)))
+        (0..count).rev().fold(0, |read, shift| {
+            (read << 1) | u64::from(self.bit((value >> shift) & 1 == 1, ONE / 2))
+        })
     }
 }
 
@@ -37,10 +39,16 @@ struct Interval {
 }
 
 impl Interval {
-    const FULL: Self = Self { low: 0, high: u32::MAX };
+    const FULL: Self = Self {
+        low: 0,
+        high: u32::MAX,
+    };
 
     /// The last value that means true.
-    #[expect(clippy::cast_possible_truncation, reason = "a 32-bit span times 16-bit odds, shifted back by 16 bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a 32-bit span times 16-bit odds, shifted back by 16 bits"
+    )]
     fn split(self, odds: u32) -> u32 {
         let span = u64::from(self.high - self.low);
         self.low + ((span * u64::from(odds)) >> 16) as u32
@@ -90,7 +98,10 @@ pub(super) struct Encoder {
 impl Encoder {
     /// Appends to `bytes`.
     pub(super) fn new(bytes: Vec<u8>) -> Self {
-        Self { interval: Interval::FULL, bytes }
+        Self {
+            interval: Interval::FULL,
+            bytes,
+        }
     }
 
     /// Everything written, ended.
@@ -130,7 +141,12 @@ pub(super) struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     /// Reads from the beginning of `input`.
     pub(super) fn new(input: &'a [u8]) -> Self {
-        let mut decoder = Self { interval: Interval::FULL, window: 0, input, read: 0 };
+        let mut decoder = Self {
+            interval: Interval::FULL,
+            window: 0,
+            input,
+            read: 0,
+        };
         for _ in 0..size_of::<u32>() {
             decoder.shift();
         }
@@ -146,12 +162,21 @@ impl<'a> Decoder<'a> {
     pub(super) fn finish(self, field: &'static str) -> Result<(), DecodeError> {
         let ending = self.interval.ending();
         let settled = self.read - size_of::<u32>();
-        let rest = self.input.get(settled..).ok_or(DecodeError::Truncated { field })?;
+        let rest = self
+            .input
+            .get(settled..)
+            .ok_or(DecodeError::Truncated { field })?;
         match rest.strip_prefix(ending.as_slice()) {
             Some([]) => Ok(()),
-            Some(trailing) => Err(DecodeError::Trailing { field, bytes: trailing.len() }),
+            Some(trailing) => Err(DecodeError::Trailing {
+                field,
+                bytes: trailing.len(),
+            }),
             None if rest.len() < ending.len() => Err(DecodeError::Truncated { field }),
-            None => Err(DecodeError::Invalid { field, expected: "the shortest ending of its coded columns" }),
+            None => Err(DecodeError::Invalid {
+                field,
+                expected: "the shortest ending of its coded columns",
+            }),
         }
     }
 }

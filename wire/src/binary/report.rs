@@ -34,7 +34,12 @@ const GAP_REASONS: [GapReason; 3] = [GapReason::QueueFull, GapReason::Purged, Ga
 /// Limits are the receiver's to judge: a report beyond them is encoded, and refused where it arrives.
 pub fn encode_report(report: &Report) -> Vec<u8> {
     let mut batch = Batch::new(&report.observations);
-    let texts = [&batch.processes, &batch.templates, &batch.reasons, &batch.value_names];
+    let texts = [
+        &batch.processes,
+        &batch.templates,
+        &batch.reasons,
+        &batch.value_names,
+    ];
     let text_bytes: usize = texts.into_iter().flatten().map(Vec::len).sum();
     let packed = text_bytes > MODELLED_BYTES;
     let mut frame = envelope(report, packed);
@@ -45,7 +50,11 @@ pub fn encode_report(report: &Report) -> Vec<u8> {
         let texts: Vec<u8> = texts.into_iter().flatten().flatten().copied().collect();
         frame = packed::put_packed(frame, &texts);
     }
-    let mut strings = if packed { Strings::Collected } else { Strings::modelled() };
+    let mut strings = if packed {
+        Strings::Collected
+    } else {
+        Strings::modelled()
+    };
     let mut encoder = Encoder::new(frame);
     let Ok(()): Result<(), Infallible> =
         Coding::new(&mut encoder, &mut strings).batch(&mut batch, report.sent_at.get());
@@ -62,7 +71,10 @@ fn envelope(report: &Report, packed: bool) -> Vec<u8> {
         (part::PACKED_TEXTS, packed),
         (part::OBSERVATIONS, !report.observations.is_empty()),
     ];
-    let parts = parts.into_iter().filter(|(_, there)| *there).fold(0, |parts, (part, _)| parts | part);
+    let parts = parts
+        .into_iter()
+        .filter(|(_, there)| *there)
+        .fold(0, |parts, (part, _)| parts | part);
     let mut frame = vec![super::VERSION];
     frame.extend_from_slice(report.instance.as_bytes());
     frame = put(frame, &report.sent_at.get());
@@ -85,8 +97,18 @@ fn envelope(report: &Report, packed: bool) -> Vec<u8> {
     frame = put(frame, &(report.gaps.len() as u64));
     let mut after = 0;
     for gap in &report.gaps {
-        let reason = GAP_REASONS.iter().position(|reason| *reason == gap.reason).unwrap_or(0) as u64;
-        frame = put(frame, &(distance(after, gap.first), gap.last.wrapping_sub(gap.first), reason));
+        let reason = GAP_REASONS
+            .iter()
+            .position(|reason| *reason == gap.reason)
+            .unwrap_or(0) as u64;
+        frame = put(
+            frame,
+            &(
+                distance(after, gap.first),
+                gap.last.wrapping_sub(gap.first),
+                reason,
+            ),
+        );
         after = gap.last;
     }
     frame
@@ -117,7 +139,11 @@ pub fn decode_report(frame: &[u8]) -> Result<Report, DecodeError> {
         report.offered_through = Some(sequence(cursor.take("offeredThrough")?, "offeredThrough")?);
     }
     if has(part::AGENT_VERSION) {
-        report.agent_version = Some(cursor.text("agentVersion", limits::AGENT_VERSION_BYTES)?.to_owned());
+        report.agent_version = Some(
+            cursor
+                .text("agentVersion", limits::AGENT_VERSION_BYTES)?
+                .to_owned(),
+        );
     }
     if has(part::GAPS) {
         report.gaps = gaps(&mut cursor)?;
@@ -128,7 +154,11 @@ pub fn decode_report(frame: &[u8]) -> Result<Report, DecodeError> {
     if !has(part::OBSERVATIONS) {
         let expected = "no compressed texts without observations";
         let sound = !has(part::PACKED_TEXTS);
-        return if sound { cursor.finish("the envelope").map(|()| report) } else { Err(invalid("parts", expected)) };
+        return if sound {
+            cursor.finish("the envelope").map(|()| report)
+        } else {
+            Err(invalid("parts", expected))
+        };
     }
     let mut strings = if has(part::PACKED_TEXTS) {
         Strings::Unpacked(packed::take_packed(&mut cursor, "texts")?.into_iter())
@@ -155,7 +185,9 @@ fn gaps(cursor: &mut Cursor) -> Result<Vec<Gap>, DecodeError> {
         let (step, more, reason): (i64, u64, u64) = cursor.take("gaps")?;
         let first = sequence(u64::wrapping_add(after, step.cast_unsigned()), "gaps")?;
         let last = sequence(first.saturating_add(more), "gaps")?;
-        let reason = usize::try_from(reason).ok().and_then(|reason| GAP_REASONS.get(reason));
+        let reason = usize::try_from(reason)
+            .ok()
+            .and_then(|reason| GAP_REASONS.get(reason));
         let reason = *reason.ok_or(invalid("gaps", "a reason of 0 to 2"))?;
         gaps.push(Gap { first, last, reason });
         after = last;
@@ -164,7 +196,11 @@ fn gaps(cursor: &mut Cursor) -> Result<Vec<Gap>, DecodeError> {
 }
 
 fn sequence(sequence: u64, field: &'static str) -> Result<u64, DecodeError> {
-    if sequence <= limits::SEQUENCE_MAX { Ok(sequence) } else { Err(invalid(field, "a number below 2^63")) }
+    if sequence <= limits::SEQUENCE_MAX {
+        Ok(sequence)
+    } else {
+        Err(invalid(field, "a number below 2^63"))
+    }
 }
 
 fn invalid(field: &'static str, expected: &'static str) -> DecodeError {

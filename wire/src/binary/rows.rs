@@ -13,21 +13,43 @@ use crate::{Malformed, Observation, ProcessRef, Report, SpecHash, UnixMillis, Va
 
 /// Appends a decoded batch to its report, at most [`limits::FRAME_DECODED_BYTES`] of it.
 pub(super) fn append(batch: &Batch, report: &mut Report) -> Result<(), DecodeError> {
-    let processes: Vec<Option<ProcessRef>> =
-        batch.processes.iter().map(|name| std::str::from_utf8(name).ok()?.parse().ok()).collect();
-    let mut numbers: Vec<Vec<_>> = batch.slots.iter().map(|slots| slots.iter().map(numbers_of).collect()).collect();
+    let processes: Vec<Option<ProcessRef>> = batch
+        .processes
+        .iter()
+        .map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .collect();
+    let mut numbers: Vec<Vec<_>> = batch
+        .slots
+        .iter()
+        .map(|slots| slots.iter().map(numbers_of).collect())
+        .collect();
     let mut values = batch.values.iter();
     let mut left = limits::FRAME_DECODED_BYTES;
     for (row, seq) in batch.seq.iter().enumerate() {
         let template = at(&batch.template, row);
-        let message = message(batch, template, numbers.get_mut(template).map_or(&mut [], Vec::as_mut_slice));
-        let set = batch.value_sets.get(at(&batch.value_set, row)).map_or(&[][..], Vec::as_slice);
+        let message = message(
+            batch,
+            template,
+            numbers.get_mut(template).map_or(&mut [], Vec::as_mut_slice),
+        );
+        let set = batch
+            .value_sets
+            .get(at(&batch.value_set, row))
+            .map_or(&[][..], Vec::as_slice);
         let values: Vec<_> = set.iter().copied().zip(values.by_ref()).collect();
-        let parts = Parts { batch, row, process: processes.get(at(&batch.process, row)), message, values };
+        let parts = Parts {
+            batch,
+            row,
+            process: processes.get(at(&batch.process, row)),
+            message,
+            values,
+        };
         match parts.observation(*seq) {
             Ok(observation) => {
                 let spent = unpacked_bytes(&observation);
-                left = left.checked_sub(spent).ok_or(DecodeError::TooLarge { field: "observations" })?;
+                left = left.checked_sub(spent).ok_or(DecodeError::TooLarge {
+                    field: "observations",
+                })?;
                 report.observations.push(observation);
             }
             Err(message) => report.malformed.push(Malformed { seq: *seq, message }),
@@ -38,7 +60,11 @@ pub(super) fn append(batch: &Batch, report: &mut Report) -> Result<(), DecodeErr
 
 /// What an observation counts against the limit: itself and its texts.
 fn unpacked_bytes(row: &Observation) -> usize {
-    let values: usize = row.values.keys().map(|name| name.len() + size_of::<(String, Value)>()).sum();
+    let values: usize = row
+        .values
+        .keys()
+        .map(|name| name.len() + size_of::<(String, Value)>())
+        .sum();
     size_of::<Observation>() + row.reason.len() + row.message.len() + values
 }
 
@@ -56,8 +82,15 @@ fn numbers_of(slot: &Slot) -> Numbers<'_> {
 /// The message of the next row of a template.
 fn message(batch: &Batch, template: usize, numbers: &mut [Numbers]) -> Result<String, String> {
     // A template is never longer than its messages; hostile ones are not unpacked again for every row.
-    if batch.templates.get(template).is_some_and(|template| template.len() > limits::MESSAGE_BYTES) {
-        return Err(format!("message: expected at most {} bytes", limits::MESSAGE_BYTES));
+    if batch
+        .templates
+        .get(template)
+        .is_some_and(|template| template.len() > limits::MESSAGE_BYTES)
+    {
+        return Err(format!(
+            "message: expected at most {} bytes",
+            limits::MESSAGE_BYTES
+        ));
     }
     let mut message = Vec::new();
     let mut numbers = numbers.iter_mut();
@@ -66,7 +99,9 @@ fn message(batch: &Batch, template: usize, numbers: &mut [Numbers]) -> Result<St
         match piece {
             Piece::Text(text) => message.extend_from_slice(text),
             Piece::Number(_) => {
-                let number = numbers.next().and_then(|(slot, column)| Some((slot.digits, *column.next()?)));
+                let number = numbers
+                    .next()
+                    .and_then(|(slot, column)| Some((slot.digits, *column.next()?)));
                 sound &= number.is_some_and(|(digits, number)| digits.write(number, &mut message));
             }
         }
@@ -97,13 +132,21 @@ impl Parts<'_> {
         let mut observation = Observation::new(seq, process, observed_at);
         observation.clock = CLOCKS.get(at(&batch.clock, row)).copied().unwrap_or_default();
         observation.state = STATES.get(at(&batch.state, row)).copied().flatten();
-        let hash = at(&batch.spec_hash, row).checked_sub(1).and_then(|hash| batch.hashes.get(hash));
+        let hash = at(&batch.spec_hash, row)
+            .checked_sub(1)
+            .and_then(|hash| batch.hashes.get(hash));
         observation.spec_hash = hash.map(|hash| SpecHash(*hash));
         observation.pid = narrow(&batch.pid, row, "pid", u32::try_from)?;
         observation.restarts = narrow(&batch.restarts, row, "restarts", u32::try_from)?;
-        observation.exit_code =
-            narrow(&batch.exit_code, row, "exitCode", |number| i32::try_from(unzigzag(number)))?;
-        observation.reason = text(&batch.reasons, at(&batch.reason, row), "reason", limits::REASON_BYTES)?;
+        observation.exit_code = narrow(&batch.exit_code, row, "exitCode", |number| {
+            i32::try_from(unzigzag(number))
+        })?;
+        observation.reason = text(
+            &batch.reasons,
+            at(&batch.reason, row),
+            "reason",
+            limits::REASON_BYTES,
+        )?;
         observation.message = self.message?;
         observation.values = values(batch, &self.values)?;
         observation.check().map_err(|defect| defect.to_string())?;
@@ -128,7 +171,9 @@ fn narrow<T, E>(
     convert: impl Fn(u64) -> Result<T, E>,
 ) -> Result<Option<T>, String> {
     match column.get(row).and_then(|number| number.checked_sub(1)) {
-        Some(number) => convert(number).map(Some).map_err(|_| format!("{field}: expected a number of 32 bits")),
+        Some(number) => convert(number)
+            .map(Some)
+            .map_err(|_| format!("{field}: expected a number of 32 bits")),
         None => Ok(None),
     }
 }
@@ -139,7 +184,12 @@ fn values(batch: &Batch, cells: &[(usize, &Measurement)]) -> Result<BTreeMap<Str
     }
     let mut values = BTreeMap::new();
     for (name, measurement) in cells {
-        let name = text(&batch.value_names, *name, "a name in values", limits::VALUE_NAME_BYTES)?;
+        let name = text(
+            &batch.value_names,
+            *name,
+            "a name in values",
+            limits::VALUE_NAME_BYTES,
+        )?;
         let value = Value::new(measurement.number()).ok_or("values: expected finite numbers")?;
         if values.insert(name, value).is_some() {
             return Err("values: expected every name once".to_owned());

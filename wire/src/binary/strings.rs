@@ -41,13 +41,20 @@ impl Strings {
         text: &mut Vec<u8>,
     ) -> Result<(), C::Error> {
         let length = models.number(coder, context, SMOOTH, text.len() as u64);
-        let over = DecodeError::OverLimit { field, found: length, max: TEXT_BYTES as u64 };
+        let over = DecodeError::OverLimit {
+            field,
+            found: length,
+            max: TEXT_BYTES as u64,
+        };
         coder.check(length <= TEXT_BYTES as u64, over)?;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         match self {
             Self::Collected => {}
             Self::Modelled(model, left) => {
-                let over = DecodeError::Invalid { field, expected: "long texts to be compressed, not modelled" };
+                let over = DecodeError::Invalid {
+                    field,
+                    expected: "long texts to be compressed, not modelled",
+                };
                 coder.check(length <= *left, over)?;
                 *left = left.saturating_sub(length);
                 text.resize(length, 0);
@@ -67,9 +74,10 @@ impl Strings {
     /// Checks that no text is left over.
     pub(super) fn finish(self) -> Result<(), DecodeError> {
         match self {
-            Self::Unpacked(rest) if rest.len() > 0 => {
-                Err(DecodeError::Trailing { field: "compressed texts", bytes: rest.len() })
-            }
+            Self::Unpacked(rest) if rest.len() > 0 => Err(DecodeError::Trailing {
+                field: "compressed texts",
+                bytes: rest.len(),
+            }),
             _ => Ok(()),
         }
     }

@@ -25,7 +25,10 @@ pub(super) fn pieces(text: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     std::iter::from_fn(move || {
         let first = rest.first()?;
         let digits = first.is_ascii_digit();
-        let end = rest.iter().position(|byte| byte.is_ascii_digit() != digits).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| byte.is_ascii_digit() != digits)
+            .unwrap_or(rest.len());
         let (piece, after) = rest.split_at(end);
         rest = after;
         if digits && end <= DIGITS && numbers < SLOTS {
@@ -87,7 +90,9 @@ impl Digits {
 
     /// The number that stands for `digits`, of which there are 1 to [`DIGITS`].
     pub(super) fn number(self, digits: &[u8]) -> u64 {
-        let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        let number = digits
+            .iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
         match self {
             Self::Plain | Self::Fixed(_) => number,
             Self::Counted => number + shorter_runs(digits.len()),
@@ -100,7 +105,10 @@ impl Digits {
             Self::Plain => (number, 1),
             Self::Fixed(width) => (number, width),
             Self::Counted => {
-                let width = (1..=DIGITS).rev().find(|width| shorter_runs(*width) <= number).unwrap_or(1);
+                let width = (1..=DIGITS)
+                    .rev()
+                    .find(|width| shorter_runs(*width) <= number)
+                    .unwrap_or(1);
                 (number - shorter_runs(width), width)
             }
         };

@@ -38,7 +38,10 @@ const WORTH_PACKING_BYTES: usize = 8;
 /// Verdicts as a frame.
 pub fn encode_verdicts(verdicts: &Verdicts) -> Vec<u8> {
     let one_range = verdicts.acked.len() == 1
-        && verdicts.acked.iter().all(|range| range.last == verdicts.highest_sequence && range.first <= range.last);
+        && verdicts
+            .acked
+            .iter()
+            .all(|range| range.last == verdicts.highest_sequence && range.first <= range.last);
     let rejected = rejections(&verdicts.rejected);
     let packed = packed::put_packed(Vec::new(), &rejected);
     let pack = packed.len() + WORTH_PACKING_BYTES <= rejected.len();
@@ -53,10 +56,30 @@ pub fn encode_verdicts(verdicts: &Verdicts) -> Vec<u8> {
     ];
     let there = |part: u8| parts.iter().any(|(other, there)| *other == part && *there);
     let mut frame = vec![super::VERSION];
-    frame.push(parts.iter().filter(|(_, there)| *there).fold(0, |all, (part, _)| all | part));
-    frame = put(frame, &(verdicts.epoch, verdicts.highest_sequence, verdicts.server_time.get(), verdicts.clock_skew_ms));
+    frame.push(
+        parts
+            .iter()
+            .filter(|(_, there)| *there)
+            .fold(0, |all, (part, _)| all | part),
+    );
+    frame = put(
+        frame,
+        &(
+            verdicts.epoch,
+            verdicts.highest_sequence,
+            verdicts.server_time.get(),
+            verdicts.clock_skew_ms,
+        ),
+    );
     if one_range {
-        frame = put(frame, &verdicts.acked.iter().map(|range| range.last - range.first).sum::<u64>());
+        frame = put(
+            frame,
+            &verdicts
+                .acked
+                .iter()
+                .map(|range| range.last - range.first)
+                .sum::<u64>(),
+        );
     } else {
         frame = put_ranges(frame, &verdicts.acked, verdicts.highest_sequence);
     }
@@ -78,14 +101,20 @@ fn put_ranges(mut frame: Vec<u8>, ranges: &[SequenceRange], highest: u64) -> Vec
     frame = put(frame, &(ranges.len() as u64));
     let mut above = highest;
     for range in ranges.iter().rev() {
-        frame = put(frame, &(distance(range.last, above), range.last.wrapping_sub(range.first)));
+        frame = put(
+            frame,
+            &(distance(range.last, above), range.last.wrapping_sub(range.first)),
+        );
         above = range.first;
     }
     frame
 }
 
 fn take_ranges(cursor: &mut Cursor, highest: u64) -> Result<Vec<SequenceRange>, DecodeError> {
-    let wrong = DecodeError::Invalid { field: "acked", expected: "sorted, disjoint ranges of sequences below 2^63" };
+    let wrong = DecodeError::Invalid {
+        field: "acked",
+        expected: "sorted, disjoint ranges of sequences below 2^63",
+    };
     let count = cursor.count("acked", limits::OBSERVATIONS)?;
     let mut ranges: Vec<SequenceRange> = Vec::new();
     let mut above = highest;
@@ -108,7 +137,12 @@ fn implied_accepted(acked: &[SequenceRange], duplicates: u32, orphaned: u32) -> 
     let settled = acked.iter().try_fold(0u64, |sum, range| {
         sum.checked_add(range.last.checked_sub(range.first)?.checked_add(1)?)
     })?;
-    u32::try_from(settled.checked_sub(duplicates.into())?.checked_sub(orphaned.into())?).ok()
+    u32::try_from(
+        settled
+            .checked_sub(duplicates.into())?
+            .checked_sub(orphaned.into())?,
+    )
+    .ok()
 }
 
 fn rejections(rejected: &[Rejection]) -> Vec<u8> {
@@ -118,7 +152,10 @@ fn rejections(rejected: &[Rejection]) -> Vec<u8> {
     let mut bytes = put(Vec::new(), &(rejected.len() as u64));
     let mut before = 0;
     for rejection in rejected {
-        let reason = REASONS.iter().position(|reason| *reason == rejection.reason).unwrap_or(0) as u64;
+        let reason = REASONS
+            .iter()
+            .position(|reason| *reason == rejection.reason)
+            .unwrap_or(0) as u64;
         let end = rejection.message.floor_char_boundary(REJECTION_MESSAGE_BYTES);
         let message = rejection.message.get(..end).unwrap_or_default();
         bytes = put(bytes, &(distance(before, rejection.seq), reason, message));
@@ -128,7 +165,10 @@ fn rejections(rejected: &[Rejection]) -> Vec<u8> {
 }
 
 fn take_rejections(cursor: &mut Cursor) -> Result<Vec<Rejection>, DecodeError> {
-    let invalid = |expected| DecodeError::Invalid { field: "rejected", expected };
+    let invalid = |expected| DecodeError::Invalid {
+        field: "rejected",
+        expected,
+    };
     let count = cursor.count("rejected", limits::OBSERVATIONS)?;
     if count == 0 {
         return Err(invalid("at least one, or no such part"));
@@ -138,9 +178,13 @@ fn take_rejections(cursor: &mut Cursor) -> Result<Vec<Rejection>, DecodeError> {
     for _ in 0..count {
         let (step, reason): (i64, u64) = cursor.take("rejected")?;
         let seq = u64::wrapping_add(before, step.cast_unsigned());
-        let reason = usize::try_from(reason).ok().and_then(|reason| REASONS.get(reason));
+        let reason = usize::try_from(reason)
+            .ok()
+            .and_then(|reason| REASONS.get(reason));
         let reason = *reason.ok_or(invalid("a reason of 0 to 3"))?;
-        let message = cursor.text("rejected.message", REJECTION_MESSAGE_BYTES)?.to_owned();
+        let message = cursor
+            .text("rejected.message", REJECTION_MESSAGE_BYTES)?
+            .to_owned();
         rejected.push(Rejection { seq, reason, message });
         before = seq;
     }
@@ -155,7 +199,10 @@ pub fn decode_verdicts(frame: &[u8]) -> Result<Verdicts, DecodeError> {
     let mut cursor = Cursor::new(frame)?;
     let parts: u8 = cursor.take("parts")?;
     if parts & !part::KNOWN != 0 {
-        return Err(DecodeError::Invalid { field: "parts", expected: "known parts only" });
+        return Err(DecodeError::Invalid {
+            field: "parts",
+            expected: "known parts only",
+        });
     }
     let has = |part: u8| parts & part != 0;
     let (epoch, highest_sequence): (_, u64) = cursor.take("highestSequence")?;
@@ -164,19 +211,34 @@ pub fn decode_verdicts(frame: &[u8]) -> Result<Verdicts, DecodeError> {
     let acked = if has(part::ONE_RANGE) {
         let more: u64 = cursor.take("acked")?;
         let expected = "a range that begins at 0 or later";
-        let first = highest_sequence.checked_sub(more).ok_or(DecodeError::Invalid { field: "acked", expected })?;
-        vec![SequenceRange { first, last: highest_sequence }]
+        let first = highest_sequence.checked_sub(more).ok_or(DecodeError::Invalid {
+            field: "acked",
+            expected,
+        })?;
+        vec![SequenceRange {
+            first,
+            last: highest_sequence,
+        }]
     } else {
         take_ranges(&mut cursor, highest_sequence)?
     };
-    let mut count = |part, field| if has(part) { cursor.take(field).map(Some) } else { Ok(None) };
+    let mut count = |part, field| {
+        if has(part) {
+            cursor.take(field).map(Some)
+        } else {
+            Ok(None)
+        }
+    };
     let accepted: Option<u32> = count(part::ACCEPTED, "accepted")?;
     let duplicates = count(part::DUPLICATES, "duplicates")?.unwrap_or(0);
     let orphaned = count(part::ORPHANED, "orphaned")?.unwrap_or(0);
     let expected = "to be said, as acked does not imply it";
     let accepted = accepted
         .or_else(|| implied_accepted(&acked, duplicates, orphaned))
-        .ok_or(DecodeError::Invalid { field: "accepted", expected })?;
+        .ok_or(DecodeError::Invalid {
+            field: "accepted",
+            expected,
+        })?;
     if has(part::EXTENSIONS) {
         extension::skip(&mut cursor)?;
     }
@@ -191,7 +253,10 @@ pub fn decode_verdicts(frame: &[u8]) -> Result<Verdicts, DecodeError> {
             rejected
         }
         (false, true) => {
-            return Err(DecodeError::Invalid { field: "parts", expected: "no compression without rejections" });
+            return Err(DecodeError::Invalid {
+                field: "parts",
+                expected: "no compression without rejections",
+            });
         }
     };
     cursor.finish("the verdicts")?;

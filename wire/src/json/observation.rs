@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::report::quoted;
+use super::report::{is_object, quoted};
 use crate::{Malformed, Observation, Sequence, Value, limits};
 
 /// Only the sequence, to be read even when the rest is wrong.
@@ -48,6 +48,9 @@ struct Fields<'a> {
 
 /// One element of `observations`: `None` if not even its sequence can be read.
 pub(super) fn decode(raw: &RawValue) -> Option<Result<Observation, Malformed>> {
+    if !is_object(raw) {
+        return None;
+    }
     let key: Key = serde_json::from_str(raw.get()).ok()?;
     let seq: Sequence = serde_json::from_str(key.seq?.get()).ok()?;
     if seq > limits::SEQUENCE_MAX {

@@ -45,10 +45,15 @@ struct Envelope<'a> {
 /// If the body is no JSON object, if the envelope is wrong, or if some observation has no readable `seq`: the error
 /// names the field.
 pub fn decode_report(body: &[u8]) -> Result<Report, JsonError> {
-    let envelope: Envelope = serde_json::from_slice(body).map_err(|source| JsonError::Syntax {
+    let syntax = |source| JsonError::Syntax {
         field: "report",
         source,
-    })?;
+    };
+    let raw: &RawValue = serde_json::from_slice(body).map_err(syntax)?;
+    if !is_object(raw) {
+        return Err(wrong("report", "an object"));
+    }
+    let envelope: Envelope = serde_json::from_str(raw.get()).map_err(syntax)?;
     let instance = required(envelope.instance, "instance", "a UUID")?;
     let sent_at = required(envelope.sent_at, "sentAt", "an RFC 3339 time")?;
     let mut report = Report::empty(instance, sent_at);
@@ -62,6 +67,9 @@ pub fn decode_report(body: &[u8]) -> Result<Report, JsonError> {
         "queue",
         "an object with the whole numbers pending and dropped",
     )?;
+    if envelope.queue.is_some_and(|queue| !is_object(queue)) {
+        return Err(wrong("queue", "an object"));
+    }
     report.offered_through = optional(
         envelope.offered_through,
         "offeredThrough",
@@ -105,6 +113,7 @@ fn gaps(raw: Option<&RawValue>) -> Result<Vec<Gap>, JsonError> {
     let read = |(index, raw): (usize, &RawValue)| {
         serde_json::from_str::<Gap>(raw.get())
             .ok()
+            .filter(|_| is_object(raw))
             .filter(|gap| gap.first <= gap.last && gap.last <= limits::SEQUENCE_MAX)
             .ok_or_else(|| JsonError::Field {
                 field: format!("gaps[{index}]"),
@@ -116,6 +125,11 @@ fn gaps(raw: Option<&RawValue>) -> Result<Vec<Gap>, JsonError> {
         .enumerate()
         .map(read)
         .collect()
+}
+
+/// Whether this is a JSON object: an array of the fields' values, which the parser would also take, is not meant.
+pub(super) fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
 }
 
 fn wrong(field: &str, expected: &'static str) -> JsonError {

@@ -1,0 +1,203 @@
+//! The JSON report: one bad observation is refused alone, a bad envelope is refused by the field's name.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small made-up numbers"
+)]
+
+mod sample;
+
+use apollo_wire::{
+    Report,
+    json::{self, JsonError},
+    limits,
+};
+use sample::*;
+
+fn report(observations: &str) -> Result<Report, JsonError> {
+    let body = format!(
+        r#"{{"instance":"{}","sentAt":"2026-11-23T10:00:00Z","unknown":[1e999],"observations":{observations}}}"#,
+        instance()
+    );
+    json::decode_report(body.as_bytes())
+}
+
+/// The refusal of one observation with these fields after its seq, between two sound ones.
+fn refusal(fields: &str) -> String {
+    let sound = |seq| format!(r#"{{"seq":{seq},"process":"default/a","observedAt":"2026-11-23T09:00:00Z"}}"#);
+    let decoded = report(&format!("[{},{{\"seq\":2,{fields}}},{}]", sound(1), sound(3))).unwrap();
+    assert_eq!(
+        decoded.observations.iter().map(|row| row.seq).collect::<Vec<_>>(),
+        [1, 3],
+        "{fields}"
+    );
+    assert_eq!(decoded.malformed[0].seq, 2);
+    decoded.malformed[0].message.clone()
+}
+
+/// The refusal of one observation that would be sound but for `field`.
+fn refusal_of(field: &str) -> String {
+    refusal(&format!(
+        r#""process":"default/a","observedAt":"2026-11-23T09:00:00Z",{field}"#
+    ))
+}
+
+#[test]
+fn a_bad_observation_is_refused_alone_and_by_field() {
+    for (fields, named) in [
+        (r#""observedAt":"2026-11-23T09:00:00Z""#, "process"),
+        (
+            r#""process":"A/b","observedAt":"2026-11-23T09:00:00Z""#,
+            "process: expected NAMESPACE/NAME",
+        ),
+        (
+            r#""process":"default/a","observedAt":"yesterday""#,
+            "observedAt: expected an RFC 3339 time",
+        ),
+        (r#""process":"default/a","observedAt":12"#, "observedAt"),
+    ] {
+        assert!(
+            refusal(fields).contains(named),
+            "{} names {named}",
+            refusal(fields)
+        );
+    }
+    for (field, named) in [
+        (
+            r#""clock":"sundial""#,
+            "clock: expected synced, unsynced or unknown, found \"sundial\"",
+        ),
+        (r#""state":"Dancing""#, "state"),
+        (r#""specHash":"9F86D081884C7D65""#, "specHash"),
+        (r#""pid":-1"#, "pid"),
+        (r#""pid":1e999"#, "pid"),
+        (r#""exitCode":2147483648"#, "exitCode"),
+        (r#""restarts":"3""#, "restarts"),
+        (r#""reason":7"#, "reason"),
+        (r#""message":"\ud800""#, "message"),
+        (r#""values":{"a":1e999}"#, "values"),
+        (r#""values":{"a":"b"}"#, "values"),
+        (r#""values":{"a":1,"a":2}"#, "values"),
+        (r#""values":{"":1}"#, "values"),
+        (r#""message":"a","message":"b""#, "every field at most once"),
+    ] {
+        assert!(
+            refusal_of(field).contains(named),
+            "{} names {named}",
+            refusal_of(field)
+        );
+    }
+}
+
+#[test]
+fn limits_of_a_row_hold_at_and_one_past() {
+    let text = |field: &str, bytes: usize| format!(r#""{field}":"{}""#, "x".repeat(bytes));
+    let values = |count: usize| {
+        let entries: Vec<String> = (0..count).map(|n| format!(r#""v{n}":{n}"#)).collect();
+        format!(r#""values":{{{}}}"#, entries.join(","))
+    };
+    let name = |bytes: usize| format!(r#""values":{{"{}":1}}"#, "n".repeat(bytes));
+    for (at, past, named) in [
+        (
+            text("message", limits::MESSAGE_BYTES),
+            text("message", limits::MESSAGE_BYTES + 1),
+            "message",
+        ),
+        (
+            text("reason", limits::REASON_BYTES),
+            text("reason", limits::REASON_BYTES + 1),
+            "reason",
+        ),
+        (values(limits::VALUES), values(limits::VALUES + 1), "values"),
+        (
+            name(limits::VALUE_NAME_BYTES),
+            name(limits::VALUE_NAME_BYTES + 1),
+            "values",
+        ),
+    ] {
+        let sound =
+            format!(r#"[{{"seq":2,"process":"default/a","observedAt":"2026-11-23T09:00:00Z",{at}}}]"#);
+        assert_eq!(report(&sound).unwrap().malformed, []);
+        assert!(refusal_of(&past).contains(named), "{}", refusal_of(&past));
+    }
+}
+
+#[test]
+fn a_report_without_a_readable_sequence_is_refused() {
+    for row in [
+        r#"{"process":"default/a"}"#,
+        r#"{"seq":-1}"#,
+        r#"{"seq":9223372036854775808}"#,
+        "7",
+        r#"{"seq":1,"seq":2}"#,
+        r#"[1,"default/a"]"#,
+    ] {
+        let error = report(&format!(r#"[{{"seq":5}},{row}]"#)).unwrap_err();
+        assert_eq!(error.field(), "observations[1].seq", "{row}");
+    }
+    assert_eq!(
+        report(r#"[{"seq":9223372036854775807}]"#)
+            .unwrap()
+            .malformed
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_bad_envelope_is_refused_by_field() {
+    let envelope = |fields: &str| {
+        json::decode_report(fields.as_bytes())
+            .unwrap_err()
+            .field()
+            .to_owned()
+    };
+    let rest = format!(r#""instance":"{}","sentAt":"2026-11-23T10:00:00Z""#, instance());
+    assert_eq!(envelope(r#"{"sentAt":"2026-11-23T10:00:00Z"}"#), "instance");
+    assert_eq!(envelope(&format!(r#"{{"instance":"{}"}}"#, instance())), "sentAt");
+    assert_eq!(envelope("[]"), "report");
+    assert_eq!(envelope("{"), "report");
+    for (field, named) in [
+        (r#""nextContactSeconds":-1"#, "nextContactSeconds"),
+        (r#""queue":{"pending":-1}"#, "queue"),
+        (r#""offeredThrough":9223372036854775808"#, "offeredThrough"),
+        (r#""gaps":[{"first":3,"last":2,"reason":"QueueFull"}]"#, "gaps[0]"),
+        (r#""gaps":[{"first":1,"last":2,"reason":"Gremlins"}]"#, "gaps[0]"),
+        (r#""gaps":[[1,2,"QueueFull"]]"#, "gaps[0]"),
+        (r#""queue":[1,2]"#, "queue"),
+        (r#""observations":{}"#, "observations"),
+    ] {
+        assert_eq!(envelope(&format!("{{{rest},{field}}}")), named);
+    }
+    let version = |bytes: usize| format!(r#"{{{rest},"agentVersion":"{}"}}"#, "v".repeat(bytes));
+    assert!(json::decode_report(version(limits::AGENT_VERSION_BYTES).as_bytes()).is_ok());
+    assert_eq!(
+        envelope(&version(limits::AGENT_VERSION_BYTES + 1)),
+        "agentVersion"
+    );
+}
+
+#[test]
+fn absent_null_and_empty_mean_the_same() {
+    let row = r#"[{"seq":1,"process":"default/a","observedAt":"2026-11-23T09:00:00Z","exitCode":null,"state":null,"values":null}]"#;
+    assert_eq!(report(row).unwrap().observations.len(), 1);
+    assert_eq!(report("null").unwrap(), report("[]").unwrap());
+}
+
+#[test]
+fn too_many_observations_or_gaps_are_refused() {
+    let rows = |count: usize| format!("[{}]", vec![r#"{"seq":1}"#; count].join(","));
+    assert_eq!(
+        report(&rows(limits::OBSERVATIONS)).unwrap().malformed.len(),
+        limits::OBSERVATIONS
+    );
+    assert!(matches!(
+        report(&rows(limits::OBSERVATIONS + 1)),
+        Err(JsonError::TooMany {
+            field: "observations",
+            max: limits::OBSERVATIONS
+        })
+    ));
+}
