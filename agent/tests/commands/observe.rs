@@ -162,6 +162,42 @@ fn a_pipe_that_pauses_does_not_hold_lines_back() {
 }
 
 #[test]
+fn what_was_printed_survives_a_kill_at_any_moment() {
+    let device = Device::new();
+    let args = ["observe", "--stdin", "--queue-max-rows", "1000000"];
+    let mut promised = 0;
+    for round in 1..=6 {
+        let mut child = device.command(&args).stdin(Stdio::piped()).spawn().unwrap();
+        let (mut stdin, stdout) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let line = b"{\"process\":\"default/a\"}\n".repeat(1_000);
+                while stdin.write_all(&line).is_ok() {}
+            });
+            // Killed in the middle of what follows: reading, storing, syncing or printing.
+            let last = stdout.lines().nth(round % 3).unwrap().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            promised = last.rsplit('-').next().unwrap().parse().unwrap();
+        });
+        let stats = device.json(&["queue", "stats", "--json"]);
+        assert!(
+            stats["rows"].as_u64().unwrap() >= promised,
+            "{stats}, promised {promised}"
+        );
+        let listed = device.database().query_row(
+            "SELECT count(*) = max(seq) AND count(*) = (SELECT pending_rows FROM queue_head) FROM observation",
+            [],
+            |row| row.get(0),
+        );
+        assert_eq!(listed, Ok(true), "whole transactions or nothing");
+    }
+}
+
+#[test]
 fn what_is_exported_can_be_read_back_in() {
     let device = Device::new();
     let lines: String = (0..5_000)
