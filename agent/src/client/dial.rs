@@ -25,14 +25,13 @@ pub(super) struct Gateway {
     pub(super) address: Option<SocketAddr>,
 }
 
-/// Makes connections. Keeps its sockets and the TLS configuration with its session tickets.
+/// Makes connections, each on a socket of its own: with empty connection IDs, those of one socket could only be told
+/// apart by the peer's address, and a second connection to the same gateway would cut off the first.
 #[derive(Debug)]
 pub(super) struct Dialer {
     config: ClientConfig,
     limits: ClientLimits,
     traffic: Traffic,
-    v4: Option<Endpoint>,
-    v6: Option<Endpoint>,
 }
 
 impl Dialer {
@@ -41,25 +40,23 @@ impl Dialer {
             config,
             limits,
             traffic,
-            v4: None,
-            v6: None,
         }
     }
 
     /// Connects. The address that answered last goes first and alone, with early data if a session ticket is there;
     /// else all addresses, each with a head start on the next.
-    pub(super) async fn dial(&mut self, gateway: &mut Gateway) -> Result<Session, Failure> {
+    pub(super) async fn dial(&self, gateway: &mut Gateway) -> Result<Session, Failure> {
         let addresses = self.resolve(&gateway.url).await?;
         let known = gateway
             .address
             .take()
             .filter(|address| addresses.contains(address));
-        let (address, connection, early) = match known {
+        let dialed = match known {
             Some(address) => self.resume(&gateway.url, address).await?,
             None => self.race(&gateway.url, addresses).await?,
         };
-        gateway.address = Some(address);
-        Session::new(connection, early)
+        gateway.address = Some(dialed.address);
+        Session::new(dialed.endpoint, dialed.connection, dialed.early)
             .await
             .map_err(|error| Failure::new(FailureKind::Interrupted, format!("{}: {error}", gateway.url)))
     }
@@ -86,32 +83,42 @@ impl Dialer {
         }
     }
 
-    async fn resume(&mut self, url: &GatewayUrl, address: SocketAddr) -> Result<Dialed, Failure> {
+    async fn resume(&self, url: &GatewayUrl, address: SocketAddr) -> Result<Dialed, Failure> {
         let unreachable = |why: String| Failure::new(FailureKind::Unreachable, format!("{url}: {why}"));
         let endpoint = self
-            .endpoint(Family::of(address))
+            .endpoint(address)
             .map_err(|error| unreachable(error.to_string()))?;
         let connecting = endpoint
             .connect_with(self.config.clone(), address, &url.server_name().to_str())
             .map_err(|error| unreachable(error.to_string()))?;
         match connecting.into_0rtt() {
-            Ok((connection, early)) => Ok((address, connection, Some(early))),
+            Ok((connection, early)) => Ok(Dialed {
+                address,
+                endpoint,
+                connection,
+                early: Some(early),
+            }),
             Err(connecting) => match timeout(self.limits.connect_timeout, connecting).await {
-                Ok(Ok(connection)) => Ok((address, connection, None)),
+                Ok(Ok(connection)) => Ok(Dialed {
+                    address,
+                    endpoint,
+                    connection,
+                    early: None,
+                }),
                 Ok(Err(error)) => Err(failure(url, &error)),
                 Err(_) => Err(unreachable(no_answer(self.limits.connect_timeout))),
             },
         }
     }
 
-    async fn race(&mut self, url: &GatewayUrl, addresses: Vec<SocketAddr>) -> Result<Dialed, Failure> {
+    async fn race(&self, url: &GatewayUrl, addresses: Vec<SocketAddr>) -> Result<Dialed, Failure> {
         let mut attempts = JoinSet::new();
         let mut last = Failure::new(
             FailureKind::Unreachable,
             format!("{url}: no address could be tried"),
         );
         for (position, address) in (0_u32..).zip(addresses) {
-            let endpoint = match self.endpoint(Family::of(address)) {
+            let endpoint = match self.endpoint(address) {
                 Ok(endpoint) => endpoint,
                 Err(error) => {
                     last = Failure::new(FailureKind::Unreachable, format!("{url}: {error}"));
@@ -127,7 +134,12 @@ impl Dialer {
                     .connect_with(config, address, &name)
                     .map_err(|error| Failure::new(FailureKind::Unreachable, format!("{url}: {error}")))?;
                 match timeout(connect_timeout, connecting).await {
-                    Ok(Ok(connection)) => Ok((address, connection)),
+                    Ok(Ok(connection)) => Ok(Dialed {
+                        address,
+                        endpoint,
+                        connection,
+                        early: None,
+                    }),
                     Ok(Err(error)) => Err(failure(&url, &error)),
                     Err(_) => {
                         let message = format!("{url}: {}", no_answer(connect_timeout));
@@ -138,7 +150,7 @@ impl Dialer {
         }
         while let Some(attempt) = attempts.join_next().await {
             match attempt {
-                Ok(Ok((address, connection))) => return Ok((address, connection, None)),
+                Ok(Ok(dialed)) => return Ok(dialed),
                 Ok(Err(failure)) => last = failure,
                 Err(panicked) => tracing::error!(%panicked, "a connection attempt failed"),
             }
@@ -146,31 +158,18 @@ impl Dialer {
         Err(last)
     }
 
-    fn endpoint(&mut self, family: Family) -> io::Result<Endpoint> {
-        let slot = match family {
-            Family::V4 => &mut self.v4,
-            Family::V6 => &mut self.v6,
-        };
-        match slot {
-            Some(endpoint) => Ok(endpoint.clone()),
-            None => Ok(slot.insert(endpoint::open(family, self.traffic.clone())?).clone()),
-        }
-    }
-
-    /// Lets go of the sockets: after an error of theirs, fresh ones are opened.
-    pub(super) fn forget_endpoints(&mut self) {
-        (self.v4, self.v6) = (None, None);
-    }
-
-    /// Waits until closing datagrams are out, at most `within`.
-    pub(super) async fn wait_idle(&self, within: Duration) {
-        for endpoint in [&self.v4, &self.v6].into_iter().flatten() {
-            let _ = timeout(within, endpoint.wait_idle()).await;
-        }
+    fn endpoint(&self, address: SocketAddr) -> io::Result<Endpoint> {
+        endpoint::open(Family::of(address), self.traffic.clone())
     }
 }
 
-type Dialed = (SocketAddr, Connection, Option<quinn::ZeroRttAccepted>);
+/// A connection and what it lives on.
+struct Dialed {
+    address: SocketAddr,
+    endpoint: Endpoint,
+    connection: Connection,
+    early: Option<quinn::ZeroRttAccepted>,
+}
 
 fn no_answer(within: Duration) -> String {
     format!("no answer within {}", humantime::format_duration(within))

@@ -55,8 +55,8 @@ fn transport() -> TransportConfig {
     transport
 }
 
-/// A client endpoint on a fresh socket. Its connection IDs are empty: a device has one connection per socket, and each
-/// packet from the gateway is 8 bytes shorter for it.
+/// A client endpoint on a fresh socket, for one connection: its connection IDs are empty, which makes each packet from
+/// the gateway 8 bytes shorter.
 pub(super) fn open(family: Family, traffic: Traffic) -> io::Result<Endpoint> {
     let mut config = EndpointConfig::default();
     config.cid_generator(|| Box::new(RandomConnectionIdGenerator::new(0)));

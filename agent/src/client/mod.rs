@@ -36,8 +36,8 @@ pub use limits::ClientLimits;
 use session::{Answers, Calls, Session};
 pub use socket::{IpBytes, Traffic};
 
-/// How long closing may take: one datagram has to leave, nobody waits for its answer.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long closing may take: one datagram has to leave, nobody waits for an answer to it.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What to send.
 pub struct ExchangeRequest {
@@ -164,10 +164,6 @@ impl Client {
             self.rotate();
         }
         self.kept = silent;
-        if self.kept.is_none() {
-            // Nobody answers and nothing is worth keeping: perhaps it is the socket.
-            self.dialer.forget_endpoints();
-        }
         reply
     }
 
@@ -221,9 +217,10 @@ impl Client {
     }
 
     /// Closes the connection and waits a moment until the datagram that says so has left.
-    pub async fn close(mut self) {
-        self.kept = None;
-        self.dialer.wait_idle(CLOSE_TIMEOUT).await;
+    pub async fn close(self) {
+        if let Some(session) = self.kept {
+            session.close(CLOSE_TIMEOUT).await;
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn verdicts(url: &GatewayUrl, result: Result<Answer, CallError>) -> R
         StatusCode::OK => decode_verdicts(url, &answer.body),
         // 403 has verdicts where every row was refused, and a problem document where the device is blocked.
         StatusCode::FORBIDDEN => {
-            binary::decode_verdicts(&answer.body).or_else(|_| Err(refused(url, "/v1/report", &answer)))
+            binary::decode_verdicts(&answer.body).map_err(|_| refused(url, "/v1/report", &answer))
         }
         _ => Err(refused(url, "/v1/report", &answer)),
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h3::{client::SendRequest, error::Code};
-use quinn::{Connection, ZeroRttAccepted};
+use quinn::{Connection, Endpoint, ZeroRttAccepted};
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval, timeout},
@@ -44,6 +44,8 @@ impl Answers {
 
 /// A connection and its HTTP/3 client. Dropping it closes the connection.
 pub(super) struct Session {
+    /// The socket; the connection is alone on it.
+    endpoint: Endpoint,
     connection: Connection,
     requests: SendRequest<h3_quinn::OpenStreams, Bytes>,
     /// Reads the gateway's control streams.
@@ -62,16 +64,25 @@ impl Drop for Session {
 impl Session {
     /// Starts HTTP/3 on a connection; `early` if its handshake is not complete.
     pub(super) async fn new(
+        endpoint: Endpoint,
         connection: Connection,
         early: Option<ZeroRttAccepted>,
     ) -> Result<Self, h3::error::ConnectionError> {
         let (requests, control) = start(&connection).await?;
         Ok(Self {
+            endpoint,
             connection,
             requests,
             control,
             early,
         })
+    }
+
+    /// Closes the connection and waits, at most `within`, until the datagram that says so has left.
+    pub(super) async fn close(self, within: Duration) {
+        let endpoint = self.endpoint.clone();
+        drop(self);
+        let _ = timeout(within, endpoint.wait_idle()).await;
     }
 
     /// The connection below.

@@ -7,7 +7,7 @@ use apollo_wire::{Gap, InstanceId, Report, Sequence, binary};
 
 use super::{
     queue_thread::{QueueThread, QueueThreadGone},
-    sync_lock::{SyncLock, SyncLockError},
+    sync_lock::{LOCK_TIMEOUT, SyncLock, SyncLockError},
 };
 use crate::{
     client::{Client, ExchangeReply, ExchangeRequest, Poll},
@@ -88,7 +88,7 @@ impl Exchange {
     }
 
     async fn take(&self) -> Result<(Taken, Batch, engine::Batch), TakeError> {
-        let lock = SyncLock::take(&self.data_dir).await?;
+        let lock = SyncLock::take(&self.data_dir, LOCK_TIMEOUT).await?;
         let start = self.start;
         let (batch, facts) = self.queue.call(move |queue| take(queue, start)).await??;
         let taken = Taken {

@@ -133,7 +133,7 @@ enum Occurrence {
     Observations(Vec<NewObservation>),
     SupervisorEnded,
     SaveAgain,
-    ExchangeOver(Result<(Client, Finished), JoinError>),
+    ExchangeOver(Box<Result<(Client, Finished), JoinError>>),
     TimerDue,
     LookForRows,
     TimeIsUp,
@@ -246,7 +246,7 @@ impl Driver {
                 // Cancel-safe: deadlines are made anew from values in each round.
                 () = at(saving), if saving.is_some() => Occurrence::SaveAgain,
                 // Cancel-safe: polled by reference, the task goes on by itself.
-                over = join(&mut self.in_flight), if self.in_flight.is_some() => Occurrence::ExchangeOver(over),
+                over = join(&mut self.in_flight), if self.in_flight.is_some() => Occurrence::ExchangeOver(Box::new(over)),
                 () = at(due), if due.is_some() => Occurrence::TimerDue,
                 // Cancel-safe: a tick not taken stays due.
                 _ = rows.tick() => Occurrence::LookForRows,
@@ -272,7 +272,7 @@ impl Driver {
                     stop_asked = true;
                     last_exchange_by = Some(self.begin_last_exchange());
                 }
-                Occurrence::ExchangeOver(over) => self.on_exchange_over(over),
+                Occurrence::ExchangeOver(over) => self.on_exchange_over(*over),
                 Occurrence::TimerDue => self.tell(Event::TimerFired),
                 Occurrence::LookForRows => self.look_for_rows().await?,
                 Occurrence::TimeIsUp => {

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 /// The file's name inside the data directory. It is never removed: removing a lock file is a race.
 const LOCK_FILE: &str = "sync.lock";
 /// How long to wait for another process's exchange. A warm one takes a second or two on most links.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often to look. Locks of this kind have no wait that a runtime could poll.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
 
@@ -38,9 +38,10 @@ pub(super) enum SyncLockError {
 }
 
 impl SyncLock {
-    pub(super) async fn take(data_dir: &Path) -> Result<Self, SyncLockError> {
+    /// Takes the lock, waiting for another process at most `within`.
+    pub(super) async fn take(data_dir: &Path, within: Duration) -> Result<Self, SyncLockError> {
         let file = File::create(data_dir.join(LOCK_FILE)).map_err(SyncLockError::File)?;
-        let deadline = Instant::now() + LOCK_TIMEOUT;
+        let deadline = Instant::now() + within;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),
@@ -56,15 +57,15 @@ impl SyncLock {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_second_waits_and_then_gives_up() {
         let dir = tempfile::tempdir().unwrap();
-        let first = SyncLock::take(dir.path()).await.unwrap();
+        let first = SyncLock::take(dir.path(), LOCK_RETRY * 2).await.unwrap();
         assert!(matches!(
-            SyncLock::take(dir.path()).await,
+            SyncLock::take(dir.path(), LOCK_RETRY * 2).await,
             Err(SyncLockError::Busy)
         ));
         drop(first);
-        SyncLock::take(dir.path()).await.unwrap();
+        SyncLock::take(dir.path(), LOCK_RETRY * 2).await.unwrap();
     }
 }
