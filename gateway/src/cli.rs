@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{apply, delete, pki, serve};
+use crate::commands::{apply, crds, delete, get, pki, serve};
 
 /// The gateway of an Apollo fleet: devices report to it over HTTP/3, operators apply objects to it.
 #[derive(Debug, Parser)]
@@ -54,6 +54,10 @@ pub enum Command {
     Apply(apply::ApplyArgs),
     /// Delete one object
     Delete(delete::DeleteArgs),
+    /// Show devices, deviceprocesses or observations
+    Get(get::GetArgs),
+    /// Print the CustomResourceDefinitions as YAML
+    Crds(crds::CrdsArgs),
     /// Make and show certificates
     Pki(pki::PkiArgs),
 }

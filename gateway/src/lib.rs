@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod crds;
 pub mod events;
 pub mod exit;
 pub mod gateway;

@@ -10,6 +10,15 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
 
+/// The number and the epoch of an instance.
+pub(super) const FIND_INSTANCE: &str = "SELECT id, epoch FROM instances WHERE device = ?1 AND instance = ?2";
+
+/// The number of a process.
+pub(super) const FIND_PROCESS: &str = "SELECT id FROM history_processes WHERE process = ?1";
+
+/// The end of an instance's part of the key.
+pub(super) const HIGHEST: &str = "SELECT max(sequence) FROM history WHERE instance_id = ?1";
+
 /// One append: all of one report for one instance.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -77,7 +86,7 @@ impl Append {
     fn instance_id(&self, connection: &Connection) -> Result<i64, StoreError> {
         let instance = self.instance.to_string();
         let known: Option<(i64, Epoch)> = connection
-            .prepare_cached("SELECT id, epoch FROM instances WHERE device = ?1 AND instance = ?2")?
+            .prepare_cached(FIND_INSTANCE)?
             .query_row(params![self.device.as_str(), instance], |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })
@@ -121,7 +130,7 @@ pub(super) fn highest(
     instance: InstanceId,
 ) -> Result<Sequence, StoreError> {
     let id: Option<i64> = connection
-        .prepare_cached("SELECT id FROM instances WHERE device = ?1 AND instance = ?2")?
+        .prepare_cached(FIND_INSTANCE)?
         .query_row(params![device.as_str(), instance.to_string()], |row| row.get(0))
         .optional()?;
     id.map_or(Ok(0), |id| highest_of(connection, id))
@@ -129,7 +138,7 @@ pub(super) fn highest(
 
 fn highest_of(connection: &Connection, instance_id: i64) -> Result<Sequence, StoreError> {
     let highest: Option<i64> = connection
-        .prepare_cached("SELECT max(sequence) FROM history WHERE instance_id = ?1")?
+        .prepare_cached(HIGHEST)?
         .query_row([instance_id], |row| row.get(0))?;
     Ok(highest
         .and_then(|highest| Sequence::try_from(highest).ok())
@@ -138,7 +147,7 @@ fn highest_of(connection: &Connection, instance_id: i64) -> Result<Sequence, Sto
 
 fn process_id(connection: &Connection, process: &ProcessRef) -> Result<i64, StoreError> {
     let known: Option<i64> = connection
-        .prepare_cached("SELECT id FROM history_processes WHERE process = ?1")?
+        .prepare_cached(FIND_PROCESS)?
         .query_row([process.as_str()], |row| row.get(0))
         .optional()?;
     match known {

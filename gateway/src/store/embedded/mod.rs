@@ -8,7 +8,11 @@ mod error;
 mod health;
 mod history;
 mod objects;
+mod observations;
 mod open;
+#[cfg(test)]
+mod plans;
+mod reader;
 mod readers;
 mod record;
 mod schema;
@@ -28,7 +32,9 @@ use tokio::sync::mpsc;
 
 pub use error::{OpenError, StoreError};
 pub use objects::Applied;
+pub use observations::{ObservationFilter, ObservationRecord};
 pub use open::Missing;
+pub use reader::{EmbeddedReader, ObjectFilter};
 pub use record::ObjectRecord;
 
 use super::{Change, Store};

@@ -38,13 +38,22 @@ impl Applied {
     }
 }
 
-/// One object, unless it does not exist (any more).
-pub(super) fn read(connection: &Connection, key: &ObjectKey) -> Result<Option<ObjectRecord>, StoreError> {
-    let sql = format!(
+/// The query for one object.
+pub(super) fn sql_one() -> String {
+    format!(
         "SELECT {COLUMNS} FROM objects WHERE kind = :kind AND namespace = :namespace AND name = :name \
          AND deleted_at_ms IS NULL"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    )
+}
+
+/// The query for a device's DeviceProcesses.
+pub(super) fn sql_bound() -> String {
+    format!("SELECT {COLUMNS} FROM objects WHERE device = ?1 ORDER BY namespace, name")
+}
+
+/// One object, unless it does not exist (any more).
+pub(super) fn read(connection: &Connection, key: &ObjectKey) -> Result<Option<ObjectRecord>, StoreError> {
+    let mut statement = connection.prepare_cached(&sql_one())?;
     let mut rows = statement
         .query(named_params! {":kind": key.kind.as_str(), ":namespace": key.namespace, ":name": key.name})?;
     rows.next()?.map(ObjectRecord::read).transpose()
@@ -69,8 +78,7 @@ pub(super) fn bound_to_or_named(
 
 /// Every DeviceProcess bound to a device: by the index on the device, whatever else the store holds.
 fn bound_to(connection: &Connection, device: &DeviceName) -> Result<Vec<ObjectRecord>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM objects WHERE device = ?1 ORDER BY namespace, name");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&sql_bound())?;
     let mut rows = statement.query([device.as_str()])?;
     let mut records = Vec::new();
     while let Some(row) = rows.next()? {

@@ -143,15 +143,19 @@ impl Feed {
     }
 }
 
+/// The query for one page.
+pub(super) fn sql_page() -> String {
+    format!(
+        "SELECT {COLUMNS}, deleted_at_ms IS NOT NULL FROM objects WHERE resource_version > ?1 \
+         ORDER BY resource_version LIMIT ?2"
+    )
+}
+
 fn page(connection: &Connection, told: i64) -> Result<Page, StoreError> {
     let compacted = connection
         .prepare_cached("SELECT compacted FROM revision WHERE only = 1")?
         .query_row([], |row| row.get(0))?;
-    let sql = format!(
-        "SELECT {COLUMNS}, deleted_at_ms IS NOT NULL FROM objects WHERE resource_version > ?1 \
-         ORDER BY resource_version LIMIT ?2"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&sql_page())?;
     let mut rows = statement.query([told, PAGE])?;
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {

@@ -1,0 +1,287 @@
+//! What every store must do, whatever it is made of: written against `impl Store` and run for each of them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use apollo_gateway::store::{Change, Store};
+use apollo_gateway_core::{
+    object::{DeviceStatus, ProcessObject, ProcessStatus, Versioned},
+    store::{Freshness, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
+};
+use apollo_wire::ProcessRef;
+use tokio::sync::mpsc;
+
+use crate::store_values::{append, device, instance, process, process_yaml, row};
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A store under test: two handles as two replicas would have them, and the way operators change objects.
+pub(crate) trait Replicas {
+    /// Its kind of store.
+    type Store: Store;
+    /// The first replica's handle.
+    fn first(&self) -> &Self::Store;
+    /// The second replica's handle.
+    fn second(&self) -> &Self::Store;
+    /// `apply -f`.
+    fn apply(&self, yaml: &str) -> impl Future<Output = ()>;
+    /// `delete deviceprocess`.
+    fn delete_process(&self, process: &ProcessRef) -> impl Future<Output = ()>;
+}
+
+async fn bound(store: &impl Store, device_name: &str, named: &[&str]) -> Vec<Versioned<ProcessObject>> {
+    let request = StoreRequest::ReadProcesses {
+        device: device(device_name),
+        named: named.iter().map(|name| process(name)).collect(),
+        freshness: Freshness::Authoritative,
+    };
+    match store.execute(request).await {
+        StoreReply::Processes(processes) => processes,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn write_status(
+    store: &impl Store,
+    read: &Versioned<ProcessObject>,
+    status: ProcessStatus,
+) -> WriteOutcome {
+    let write = StatusWrite {
+        process: read.object.process.clone(),
+        expected: read.version.clone(),
+        status,
+    };
+    match store
+        .execute(StoreRequest::ReplaceProcessStatuses { writes: vec![write] })
+        .await
+    {
+        StoreReply::StatusesWritten(outcomes) => outcomes.into_iter().next().unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// G-03: of two writes computed from the same version one is done, the other changes nothing.
+pub(crate) async fn a_status_write_needs_the_version_it_was_computed_from(replicas: &impl Replicas) {
+    replicas.apply(&process_yaml("p", "buoy", "true")).await;
+    let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
+    let status = |restarts| ProcessStatus {
+        restarts: Some(restarts),
+        ..ProcessStatus::default()
+    };
+    let first = write_status(replicas.first(), &read, status(1)).await;
+    assert!(matches!(first, WriteOutcome::Written(_)), "{first:?}");
+    assert_eq!(
+        write_status(replicas.second(), &read, status(2)).await,
+        WriteOutcome::Conflict
+    );
+    let now = bound(replicas.second(), "buoy", &[]).await.remove(0);
+    assert_eq!(now.object.status.restarts, Some(1));
+    assert_eq!(WriteOutcome::Written(now.version.clone()), first);
+    assert_eq!(
+        (now.object.generation, &now.object.spec),
+        (read.object.generation, &read.object.spec)
+    );
+    replicas.delete_process(&process("p")).await;
+    assert_eq!(
+        write_status(replicas.first(), &now, status(3)).await,
+        WriteOutcome::Gone
+    );
+}
+
+/// G-03: two replicas that re-read and try again after a conflict lose no update.
+pub(crate) async fn two_replicas_at_once_lose_no_update(replicas: &impl Replicas) {
+    const EACH: u32 = 100;
+    replicas.apply(&process_yaml("p", "buoy", "true")).await;
+    let add = async |store: &_| {
+        for _ in 0..EACH {
+            loop {
+                let read = bound(store, "buoy", &[]).await.remove(0);
+                let mut status = read.object.status.clone();
+                status.restarts = Some(status.restarts.unwrap_or(0) + 1);
+                if matches!(write_status(store, &read, status).await, WriteOutcome::Written(_)) {
+                    break;
+                }
+            }
+        }
+    };
+    tokio::join!(add(replicas.first()), add(replicas.second()));
+    let end = bound(replicas.first(), "buoy", &[]).await.remove(0);
+    assert_eq!(end.object.status.restarts, Some(2 * EACH));
+}
+
+/// Fields of other writers survive being read and written.
+pub(crate) async fn foreign_fields_of_a_status_are_kept(replicas: &impl Replicas) {
+    replicas.apply(&process_yaml("p", "buoy", "true")).await;
+    let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
+    let mut status = ProcessStatus::default();
+    status
+        .foreign
+        .insert("somebodyElse".to_owned(), serde_json::json!({"a": [1]}));
+    write_status(replicas.first(), &read, status.clone()).await;
+    assert_eq!(
+        bound(replicas.second(), "buoy", &[])
+            .await
+            .remove(0)
+            .object
+            .status,
+        status
+    );
+}
+
+/// A Device is created once; the second replica's attempt is a conflict.
+pub(crate) async fn a_device_is_created_once(replicas: &impl Replicas) {
+    let create = |agent: &str| StoreRequest::CreateDevice {
+        device: device("buoy"),
+        status: Box::new(DeviceStatus {
+            agent_version: Some(agent.to_owned()),
+            ..DeviceStatus::default()
+        }),
+    };
+    let first = replicas.first().execute(create("one")).await;
+    assert!(
+        matches!(first, StoreReply::Written(WriteOutcome::Written(_))),
+        "{first:?}"
+    );
+    let second = replicas.second().execute(create("two")).await;
+    assert_eq!(second, StoreReply::Written(WriteOutcome::Conflict));
+    let read = StoreRequest::ReadDevice {
+        device: device("buoy"),
+        freshness: Freshness::Authoritative,
+    };
+    match replicas.second().execute(read).await {
+        StoreReply::Device(Some(read)) => {
+            assert_eq!(read.object.status.agent_version.as_deref(), Some("one"))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The DeviceProcesses of a device and those named, each once, and no others.
+pub(crate) async fn processes_are_read_by_device_and_by_name(replicas: &impl Replicas) {
+    for (name, device) in [("a", "buoy"), ("b", "buoy"), ("c", "truck"), ("d", "truck")] {
+        replicas.apply(&process_yaml(name, device, "true")).await;
+    }
+    let read = bound(replicas.first(), "buoy", &["b", "c", "c", "missing"]).await;
+    let mut names: Vec<&str> = read.iter().map(|read| read.object.process.name()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["a", "b", "c"]);
+}
+
+/// G-04: history is a set; appending in pieces, twice and out of order gives the same as appending once.
+pub(crate) async fn history_is_a_set(replicas: &impl Replicas) {
+    let rows = |seqs: &[u64]| seqs.iter().map(|seq| row(*seq)).collect::<Vec<_>>();
+    let appended = |new: &[bool], highest| StoreReply::HistoryAppended {
+        new: new.to_vec(),
+        highest,
+    };
+    let first = replicas
+        .first()
+        .execute(append("buoy", 1, rows(&[5, 3, 9])))
+        .await;
+    assert_eq!(first, appended(&[true; 3], 9));
+    let again = replicas
+        .second()
+        .execute(append("buoy", 1, rows(&[3, 4, 9, 4])))
+        .await;
+    assert_eq!(again, appended(&[false, true, false, false], 9));
+    let other_device = replicas.second().execute(append("truck", 1, rows(&[3]))).await;
+    assert_eq!(other_device, appended(&[true], 3));
+    for (name, of, highest) in [("buoy", 1, 9), ("truck", 1, 3), ("buoy", 2, 0)] {
+        let request = StoreRequest::ReadHighest {
+            device: device(name),
+            instance: instance(of),
+        };
+        assert_eq!(
+            replicas.first().execute(request).await,
+            StoreReply::Highest(highest),
+            "{name} {of}"
+        );
+    }
+}
+
+/// The greatest sequence that exists is stored; an append without rows is fine.
+pub(crate) async fn the_ends_of_the_sequences_fit(replicas: &impl Replicas) {
+    let last = apollo_wire::limits::SEQUENCE_MAX;
+    let reply = replicas
+        .first()
+        .execute(append("buoy", 1, vec![row(0), row(last)]))
+        .await;
+    assert_eq!(
+        reply,
+        StoreReply::HistoryAppended {
+            new: vec![true; 2],
+            highest: last
+        }
+    );
+    let nothing = replicas.first().execute(append("truck", 1, vec![])).await;
+    assert_eq!(
+        nothing,
+        StoreReply::HistoryAppended {
+            new: vec![],
+            highest: 0
+        }
+    );
+}
+
+/// G-05: a watch tells what exists, then Synced, then every change, also of the other replica.
+pub(crate) async fn a_watch_tells_of_changes_by_every_replica(replicas: &impl Replicas) {
+    replicas.apply(&process_yaml("gone", "buoy", "true")).await;
+    replicas.delete_process(&process("gone")).await;
+    replicas.apply(&process_yaml("a", "buoy", "true")).await;
+    let mut watch = replicas.second().watch();
+    let mut known = BTreeMap::new();
+    follow(&mut watch, &mut known, |_, synced| synced).await;
+    assert_eq!(known.keys().map(ProcessRef::name).collect::<Vec<_>>(), ["a"]);
+
+    let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
+    write_status(
+        replicas.first(),
+        &read,
+        ProcessStatus {
+            restarts: Some(7),
+            ..ProcessStatus::default()
+        },
+    )
+    .await;
+    follow(&mut watch, &mut known, |known, _| {
+        known[&process("a")].status.restarts == Some(7)
+    })
+    .await;
+    replicas.apply(&process_yaml("a", "truck", "false")).await;
+    follow(&mut watch, &mut known, |known, _| {
+        known[&process("a")].device == device("truck")
+    })
+    .await;
+    assert_eq!(known[&process("a")].generation, 2);
+    replicas.delete_process(&process("a")).await;
+    follow(&mut watch, &mut known, |known, _| known.is_empty()).await;
+}
+
+/// Follows a watch until what it told satisfies `until`.
+async fn follow(
+    watch: &mut mpsc::Receiver<Change>,
+    known: &mut BTreeMap<ProcessRef, ProcessObject>,
+    until: impl Fn(&BTreeMap<ProcessRef, ProcessObject>, bool) -> bool,
+) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let change = tokio::time::timeout_at(deadline, watch.recv())
+            .await
+            .expect("in time")
+            .expect("goes on");
+        let mut synced = false;
+        match change {
+            Change::Process(process) => {
+                known.insert(process.object.process.clone(), process.object);
+            }
+            Change::ProcessDeleted(process) => {
+                known.remove(&process);
+            }
+            Change::Synced => synced = true,
+            Change::Device(_) | Change::DeviceDeleted(_) => {}
+        }
+        if until(known, synced) {
+            return;
+        }
+    }
+}
