@@ -12,6 +12,7 @@ use apollo_gateway_core::{
     policy::{Policy, Registration},
     store::{StoreReply, StoreRequest, WriteOutcome},
 };
+use apollo_wire::Report;
 use memory::{Fault, Memory, device, now, process, report, running, verdicts};
 
 fn connected_store() -> Memory {
@@ -273,6 +274,11 @@ fn the_highest_sequence_never_leads_what_is_settled() {
     );
     let concluded = store.report("buoy", report(1, vec![]));
     assert!(verdicts(&concluded).highest_sequence <= 1);
+    let asks_history = Report {
+        offered_through: Some(2),
+        ..report(1, vec![running(1, "own")])
+    };
+    assert_eq!(verdicts(&store.report("buoy", asks_history)).highest_sequence, 1);
     let concluded = store.report_at("buoy", report(1, vec![running(2, "own")]), 60_000);
     assert_eq!(verdicts(&concluded).highest_sequence, 2);
     assert_eq!(
