@@ -124,9 +124,10 @@ fn it_reports_and_polls_in_json() -> Result<()> {
     let etag = &answers[1]["headers"]["etag"];
     let conditional = json!({"method": "GET", "path": "/v1/desired", "headers": {"if-none-match": etag}});
     let answers = interop.as_device(&json!([conditional]))?;
-    assert_eq!(
-        (&answers[0]["status"], &answers[0]["body"]),
-        (&json!(304), &Value::Null)
+    assert_eq!(answers[0]["status"], 304);
+    ensure!(
+        answers[0]["body"].as_str().unwrap_or_default().is_empty(),
+        "a 304 with a body: {answers:#?}"
     );
     Ok(())
 }

@@ -20,13 +20,16 @@ use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
 const DEVICE: &str = "buoy-17";
 /// Kills of each program.
 const KILLS: usize = 50;
-/// Observations queued before each kill, so that the drain never ends: a few exchanges' worth.
-const ADDED_PER_ROUND: u32 = 200;
-/// Rounds in which nothing new is queued would end the drain; this many are queued before the first.
+/// Observations queued before each kill: with the link's rate, about as much as drains between two kills.
+const ADDED_PER_ROUND: u32 = 600;
+/// Slow enough that a drain goes on for most of the time between kills, fast enough that a handshake (4.5 kB) does not
+/// take all of it.
+const RATE_KBIT: u32 = 256;
+/// Observations queued before the first start.
 const ADDED_AT_FIRST: u32 = 2_000;
 /// How long a program lives after the other one's death before the next kill, milliseconds: from before it has
 /// connected to several exchanges later.
-const LIFE_MS: std::ops::Range<u64> = 5..450;
+const LIFE_MS: std::ops::Range<u64> = 5..800;
 /// How long the last drain may take: the agent's backoff cap is the largest part.
 const LAST_DRAIN: Duration = Duration::from_secs(120);
 
@@ -65,15 +68,28 @@ fn play(seed: u64) -> Result<()> {
     victims.shuffle(&mut rng);
     let mut scene = Scene::new(seed)?;
     scene.queue(&mut rng, ADDED_AT_FIRST)?;
+    let mut while_draining = 0;
     for victim in victims {
         scene.start_what_is_dead()?;
         scene.queue(&mut rng, ADDED_PER_ROUND)?;
         // The passing of time is the subject: the kill comes at a random moment of whatever is going on.
         wait::pause(Duration::from_millis(rng.random_range(LIFE_MS)));
+        while_draining += usize::from(scene.agent.pending()? > 0);
         scene.kill(victim)?;
         scene.no_status_moved_backwards()?;
     }
+    // Else the test shows less than it says.
+    ensure!(
+        while_draining >= KILLS,
+        "only {while_draining} of {} kills hit a drain",
+        2 * KILLS
+    );
     scene.drain()?;
+    println!(
+        "{while_draining} of {} kills hit a drain; the link: {:?}",
+        2 * KILLS,
+        scene.link.stats()
+    );
     scene.everything_arrived_once()
 }
 
@@ -95,6 +111,7 @@ impl Scene {
             delay: Duration::from_millis(5),
             loss: 0.02,
             dup: 0.2,
+            rate_kbit: Some(RATE_KBIT),
             seed,
             ..Config::new(gateway.udp())
         })?;

@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsString,
+    io::IsTerminal,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -70,7 +71,11 @@ fn build_into(directory: &Path) -> anyhow::Result<()> {
     let mut build = Command::new(cargo);
     build
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--quiet", "--bins"]);
+        .args(["build", "--bins"]);
+    // Somebody who looks on sees progress; a log does not want it.
+    if !std::io::stderr().is_terminal() {
+        build.arg("--quiet");
+    }
     build.args(["-p", Program::Gateway.name(), "-p", Program::Agent.name()]);
     build.arg("--target-dir").arg(target);
     if directory.ends_with("release") {
