@@ -46,6 +46,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// for a long-running process; but a lone `observe` reads the whole log first, and 1 MiB is read in less than a sync.
 pub(super) const WAL_CHECKPOINT_PAGES: u32 = 250;
 
+/// SQLite's page size: its default, never changed by the agent.
+pub(super) const PAGE_BYTES: u64 = 4096;
+
 /// The write-ahead log is cut to this when it starts anew, bytes: more is a leftover of one large transaction or of a
 /// long reader.
 pub(super) const WAL_KEPT_BYTES: u32 = 4 * 1024 * 1024;

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig, par
 use super::{
     DATABASE_FILE, Queue, QueueLimits,
     error::OpenError,
-    limits::{BUSY_TIMEOUT, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES},
+    limits::{BUSY_TIMEOUT, PAGE_BYTES, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES},
 };
 use crate::clock;
 
@@ -87,6 +87,24 @@ impl Queue {
     }
 }
 
+impl Drop for Queue {
+    /// Lets the last connection put a grown log into the file and remove it. Without that, the log would grow for ever
+    /// under a device that only ever runs `observe`: how much of it is in the file already is kept in shared memory,
+    /// which goes with the last connection, and a log counts as used until that says otherwise.
+    fn drop(&mut self) {
+        let log = self.connection.path().map(|path| format!("{path}-wal"));
+        let log_bytes = log
+            .and_then(|log| fs::metadata(log).ok())
+            .map_or(0, |log| log.len());
+        if log_bytes >= u64::from(WAL_CHECKPOINT_PAGES) * PAGE_BYTES {
+            // Where this fails the log stays, and the next one to close tries again.
+            let _ = self
+                .connection
+                .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+        }
+    }
+}
+
 /// Makes the directory and syncs its parent, so that a power cut does not take directory and rows away together.
 fn create_directory(data_dir: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Directory {
@@ -104,7 +122,7 @@ fn create_directory(data_dir: &Path) -> Result<(), OpenError> {
 }
 
 /// Per-connection settings. `synchronous=FULL`: each commit is synced before it returns; in WAL mode that is one
-/// sync. No checkpoint on close: it would cost each short `observe` several more, and the log is bounded anyway.
+/// sync. No checkpoint on close unless the log has grown (see [`Drop`]): it would cost each short `observe` several more.
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;

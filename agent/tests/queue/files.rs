@@ -205,3 +205,19 @@ fn the_fixture_and_a_new_file_have_the_same_schema() {
     fixture.execute_batch(FIXTURE).unwrap();
     assert_eq!(schema(&Scratch::new().sqlite()), schema(&fixture));
 }
+
+#[test]
+fn the_log_stays_bounded_where_every_command_is_a_process_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("agent.db-wal");
+    let (mut largest, mut kept) = (0, 0);
+    for _ in 0..300 {
+        open(dir.path()).unwrap().append(&[row("")]).unwrap();
+        let bytes = fs::metadata(&log).map_or(0, |log| log.len());
+        largest = largest.max(bytes);
+        kept += u64::from(bytes > 0);
+    }
+    assert!(largest < 1024 * 1024 + 64 * 1024, "{largest} bytes");
+    assert!(kept > 250, "most commands only append to the log: {kept} of 300");
+    assert_eq!(open(dir.path()).unwrap().stats().unwrap().rows, 300);
+}
