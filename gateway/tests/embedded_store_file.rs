@@ -5,7 +5,7 @@ mod store_values;
 use std::{path::Path, time::Instant};
 
 use apollo_gateway::{
-    manifest::{check_object, documents},
+    manifest::check_object,
     store::{
         Store,
         embedded::{EmbeddedReader, EmbeddedStore, Missing, ObservationFilter, StoreError},
@@ -14,7 +14,7 @@ use apollo_gateway::{
 use apollo_gateway_core::store::{Freshness, StoreReply, StoreRequest};
 use apollo_wire::{ProcessState, UnixMillis, Value};
 use rusqlite::Connection;
-use store_values::{append, device, process_yaml, row};
+use store_values::{append, device, row};
 
 fn refusal(path: &Path) -> String {
     EmbeddedStore::open(path, Missing::Create)
@@ -241,15 +241,16 @@ async fn reading_one_devices_processes_does_not_depend_on_the_number_of_others()
     for others in [10, 20_000] {
         let path = directory.path().join(format!("{others}.db"));
         let store = EmbeddedStore::open(&path, Missing::Create).unwrap();
-        let yaml: String = (0..others)
-            .map(|n| process_yaml(&format!("p{n}"), &format!("d{n}"), "true"))
-            .collect();
-        let documents = documents("test", &yaml).unwrap();
-        let manifests = documents
-            .iter()
-            .map(|document| check_object(&document.value, None).unwrap())
-            .collect();
-        store.apply(manifests).await.unwrap();
+        let manifests = (0..others).map(|number| {
+            let object = serde_json::json!({
+                "apiVersion": "apollo.azure.com/v1alpha1",
+                "kind": "DeviceProcess",
+                "metadata": {"name": format!("p{number}")},
+                "spec": {"deviceRef": {"name": format!("d{number}")}, "command": ["true"]},
+            });
+            check_object(&object, None).unwrap()
+        });
+        store.apply(manifests.collect()).await.unwrap();
         let mut times = Vec::new();
         for _ in 0..101 {
             let request = StoreRequest::ReadProcesses {

@@ -10,7 +10,7 @@ use apollo_gateway_core::{
 use apollo_wire::ProcessRef;
 use tokio::sync::mpsc;
 
-use crate::store_values::{append, device, instance, process, process_yaml, row};
+use crate::store_values::{append, device, instance, process, row};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +27,14 @@ pub(crate) trait Replicas {
     fn apply(&self, yaml: &str) -> impl Future<Output = ()>;
     /// `delete deviceprocess`.
     fn delete_process(&self, process: &ProcessRef) -> impl Future<Output = ()>;
+}
+
+/// A DeviceProcess as YAML.
+fn process_yaml(name: &str, device: &str, program: &str) -> String {
+    format!(
+        "apiVersion: apollo.azure.com/v1alpha1\nkind: DeviceProcess\nmetadata: {{name: {name}}}\n\
+         spec: {{deviceRef: {{name: {device}}}, command: [\"{program}\"]}}\n---\n"
+    )
 }
 
 async fn bound(store: &impl Store, device_name: &str, named: &[&str]) -> Vec<Versioned<ProcessObject>> {

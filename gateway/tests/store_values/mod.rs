@@ -3,14 +3,6 @@
 use apollo_gateway_core::store::{HistoryRow, StoreRequest};
 use apollo_wire::{DeviceName, Gap, GapReason, InstanceId, Observation, ProcessRef, UnixMillis};
 
-/// A DeviceProcess as YAML.
-pub(crate) fn process_yaml(name: &str, device: &str, program: &str) -> String {
-    format!(
-        "apiVersion: apollo.azure.com/v1alpha1\nkind: DeviceProcess\nmetadata: {{name: {name}}}\n\
-         spec: {{deviceRef: {{name: {device}}}, command: [\"{program}\"]}}\n---\n"
-    )
-}
-
 pub(crate) fn device(name: &str) -> DeviceName {
     name.parse().unwrap()
 }
