@@ -1,5 +1,12 @@
 //! `deploy/crds/*.yaml` is what `apollo-gateway crds` prints, and its schema knows the fields that `apply` knows.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::{collections::BTreeSet, path::Path};
 
 use apollo_gateway::crds;

@@ -1,6 +1,13 @@
 //! The contract of stores, kept by the embedded one: two handles with separate connections and threads on one file, as
 //! two gateway processes have.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod store_contract;
 mod store_values;
 

@@ -1,5 +1,12 @@
 //! The embedded store's file: what is refused at opening, the stable views, the frozen schema, and speed at size.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod store_values;
 
 use std::{path::Path, time::Instant};

@@ -1,5 +1,12 @@
 //! What `apply` takes and what it refuses, by file, document and field.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use apollo_gateway::manifest::{Manifest, check_object, documents};
 
 /// The problems of the only object of `yaml`.

@@ -45,7 +45,7 @@ impl Readers {
                 .name(format!("store-reader-{number}"))
                 .spawn(move || {
                     while let Some(read) = next(&queue) {
-                        read(&connection)
+                        read(&connection);
                     }
                 })
                 .map_err(|source| OpenError::Thread {
