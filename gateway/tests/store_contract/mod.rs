@@ -158,7 +158,7 @@ pub(crate) async fn a_device_is_created_once(replicas: &impl Replicas) {
     };
     match replicas.second().execute(read).await {
         StoreReply::Device(Some(read)) => {
-            assert_eq!(read.object.status.agent_version.as_deref(), Some("one"))
+            assert_eq!(read.object.status.agent_version.as_deref(), Some("one"));
         }
         other => panic!("{other:?}"),
     }
