@@ -12,7 +12,9 @@ mod stores;
 
 pub use requests::RequestAnswered;
 pub use security::{NotBoundRefused, SecurityLog};
-pub use stores::{DeviceRegistered, InstanceMet, ReportSettled, RolledBackDeviceMet, StatusWritten};
+pub use stores::{
+    DeviceRegistered, InstanceMet, ReportSettled, RolledBackDeviceMet, StatusWritten, WatchEnded,
+};
 
 /// Everything is bound and being served.
 pub struct Serving<'a> {

@@ -85,7 +85,7 @@ impl Gateway {
             metrics: metrics.clone(),
             lifecycle,
             clock: clock::now,
-            load: listener::load::Load::default(),
+            load: listener::load::Load::new(metrics.connections.clone()),
         });
         Ok(Self {
             endpoints,

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 use crate::{metrics::Metrics, service::Service, store::embedded::EmbeddedStore};
 
 mod connections;
+mod dashboard;
+mod read;
 
 /// The media type `prometheus-client` writes.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -64,6 +66,12 @@ impl Admin {
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready))
             .route("/metrics", get(metrics_text))
+            .route("/api/v1/devices", get(read::devices))
+            .route("/api/v1/deviceprocesses", get(read::device_processes))
+            .route("/api/v1/observations", get(read::observations))
+            .route("/", get(dashboard::page))
+            .route("/dashboard.js", get(dashboard::script))
+            .route("/dashboard.css", get(dashboard::style))
             .with_state(Arc::new(View { service, metrics }));
         Self { listener, router }
     }

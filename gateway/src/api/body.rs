@@ -202,3 +202,89 @@ fn undecodable() -> Reply {
         field,
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// A body in given pieces.
+    struct Pieces(Vec<Result<Bytes, BodyError>>);
+
+    impl Body for Pieces {
+        async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+            if self.0.is_empty() {
+                Ok(None)
+            } else {
+                self.0.remove(0).map(Some)
+            }
+        }
+    }
+
+    fn pieces(pieces: &[&'static [u8]]) -> Pieces {
+        Pieces(pieces.iter().map(|piece| Ok(Bytes::from_static(piece))).collect())
+    }
+
+    async fn read_as(length: Option<&str>, budget: &Semaphore, body: &mut Pieces) -> Result<Bytes, Refused> {
+        let mut headers = HeaderMap::new();
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_str(length).unwrap());
+        }
+        read(&headers, Form::Binary, Room { body_max: 6, budget }, body).await
+    }
+
+    fn code(refused: Result<Bytes, Refused>) -> Option<u16> {
+        match refused.unwrap_err() {
+            Refused::Reply(reply) => Some(reply.status.as_u16()),
+            Refused::Gone => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_or_refused() {
+        let budget = Semaphore::new(100);
+        let whole = read_as(Some("6"), &budget, &mut pieces(&[b"abc", b"def"])).await;
+        assert_eq!(whole.unwrap(), "abcdef");
+        assert_eq!(
+            code(read_as(None, &budget, &mut pieces(&[b"abc", b"defg"])).await),
+            Some(413)
+        );
+        assert_eq!(
+            code(read_as(Some("5"), &budget, &mut pieces(&[b"abc", b"def"])).await),
+            Some(400)
+        );
+        assert_eq!(
+            code(read_as(Some("7"), &budget, &mut pieces(&[])).await),
+            Some(413)
+        );
+        for bad in ["", "-1", "+1", "1,2", "99999999999999999999999"] {
+            assert_eq!(
+                code(read_as(Some(bad), &budget, &mut pieces(&[])).await),
+                Some(400),
+                "{bad}"
+            );
+        }
+        let broken = &mut Pieces(vec![Err(BodyError::Broken)]);
+        assert_eq!(code(read_as(None, &budget, broken).await), None);
+        let late = &mut Pieces(vec![Err(BodyError::Timeout)]);
+        assert_eq!(code(read_as(None, &budget, late).await), Some(408));
+    }
+
+    #[tokio::test]
+    async fn bodies_share_a_budget_and_give_it_back() {
+        let budget = Semaphore::new(6);
+        assert!(
+            read_as(None, &budget, &mut pieces(&[b"abc", b"def"]))
+                .await
+                .is_ok()
+        );
+        let held = budget.try_acquire().unwrap();
+        assert_eq!(
+            code(read_as(None, &budget, &mut pieces(&[b"abc", b"def"])).await),
+            Some(503)
+        );
+        drop(held);
+        assert_eq!(budget.available_permits(), 6);
+    }
+}

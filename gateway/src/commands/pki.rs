@@ -98,7 +98,7 @@ fn init(dir: &Path, sans: Vec<String>) -> Result<(), Failure> {
 fn device(dir: &Path, name: &DeviceName) -> Result<(), Failure> {
     if RESERVED.contains(&name.as_str()) {
         let taken =
-            anyhow::anyhow!("device name {name:?} is the name of the {name}'s own files, choose another");
+            anyhow::anyhow!("device name \"{name}\" is taken by the {name}'s own files, choose another");
         return Err(Failure::Usage(taken));
     }
     files::ensure_free(dir, &[name.as_str()]).map_err(failed)?;

@@ -98,3 +98,13 @@ impl RolledBackDeviceMet<'_> {
         tracing::warn!(device = %self.device, "device runs from an old copy of its database; it will start a new instance");
     }
 }
+
+/// The store tells of no more changes.
+pub struct WatchEnded;
+
+impl WatchEnded {
+    /// Logs.
+    pub fn emit(self) {
+        tracing::error!("the store's watch ended; desired state is not served any more");
+    }
+}

@@ -27,7 +27,10 @@ pub async fn serve<S: Store>(connecting: quinn::Connecting, shared: Arc<Shared<S
     builder
         .send_grease(false)
         .max_field_section_size(limits::FIELD_SECTION_BYTES);
-    let Ok(http3) = builder.build(guard::Connection::new(connection.clone())).await else {
+    // Opens our control streams; a peer that allows none would keep us waiting for ever.
+    let building = builder.build(guard::Connection::new(connection.clone()));
+    let Ok(Ok(http3)) = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, building).await else {
+        connection.close(NO_ERROR, b"no control streams");
         return;
     };
     let session = Session {

@@ -35,8 +35,6 @@ pub const FIELD_SECTION_BYTES: u64 = 4096;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time for a request's whole body: 1 MiB at 50 kbit/s takes 170 s.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
-/// Time to answer once the body is there, held polls aside.
-pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time to send an answer to a device that reads slowly or has gone.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(300);
 /// Requests of one connection that broke off before their headers. h3 keeps a number for each, for the connection's

@@ -8,11 +8,17 @@ use std::{
 
 use apollo_gateway_core::admission::{self, Admission, AdmissionLimits, Facts};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use super::limits;
 
 /// Counts connections and handshakes of all listeners.
 #[derive(Debug, Clone, Default)]
-pub struct Load(Arc<Mutex<Counts>>);
+pub struct Load {
+    counts: Arc<Mutex<Counts>>,
+    /// `apollo_gateway_connections`
+    gauge: Gauge,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -31,6 +37,14 @@ pub struct Counted {
 }
 
 impl Load {
+    /// Nothing yet; established connections are shown in `gauge`.
+    pub fn new(gauge: Gauge) -> Self {
+        Self {
+            counts: Arc::default(),
+            gauge,
+        }
+    }
+
     /// What to do with a newcomer; counted if it is accepted.
     pub fn decide(
         &self,
@@ -39,7 +53,7 @@ impl Load {
         draining: bool,
     ) -> Result<Counted, Admission> {
         let from = network(from);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let load = admission::Load {
             connections: counts.connections,
             handshakes: counts.handshakes,
@@ -70,20 +84,24 @@ impl Load {
 impl Counted {
     /// The handshake is over: from now on it counts as a connection.
     pub fn established(&mut self) {
-        let mut counts = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.load.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(from) = self.shaking.take() {
             counts.forget_handshake(from);
             counts.connections += 1;
+            self.load.gauge.inc();
         }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.load.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.load.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match self.shaking.take() {
             Some(from) => counts.forget_handshake(from),
-            None => counts.connections = counts.connections.saturating_sub(1),
+            None => {
+                counts.connections = counts.connections.saturating_sub(1);
+                self.load.gauge.dec();
+            }
         }
     }
 }
@@ -118,7 +136,7 @@ mod tests {
         let from: IpAddr = "2001:db8::1".parse().unwrap();
         let mut counted = load.decide(from, false, false).unwrap();
         assert_eq!(
-            load.0
+            load.counts
                 .lock()
                 .unwrap()
                 .by_address
@@ -126,16 +144,13 @@ mod tests {
             Some(&1)
         );
         counted.established();
-        assert_eq!(
-            (
-                load.0.lock().unwrap().connections,
-                load.0.lock().unwrap().handshakes
-            ),
-            (1, 0)
-        );
+        {
+            let counts = load.counts.lock().unwrap();
+            assert_eq!((counts.connections, counts.handshakes), (1, 0));
+        }
         drop(counted);
         drop(load.decide(from, false, false).unwrap());
-        let counts = load.0.lock().unwrap();
+        let counts = load.counts.lock().unwrap();
         assert_eq!(
             (counts.connections, counts.handshakes, counts.by_address.len()),
             (0, 0, 0)

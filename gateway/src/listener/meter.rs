@@ -36,8 +36,10 @@ pub struct Meter {
     frame_type: u64,
     /// Bytes left in the current frame's payload.
     payload_left: u64,
-    /// Bytes that count against `budget`: everything but DATA payloads.
+    /// Bytes that count against `budget`: everything but DATA frames with something in them.
     counted: u64,
+    /// Of those, the current frame's header.
+    header: u64,
     budget: u64,
 }
 
@@ -70,6 +72,7 @@ impl Meter {
             frame_type: 0,
             payload_left: 0,
             counted: 0,
+            header: 0,
             budget,
         }
     }
@@ -85,6 +88,7 @@ impl Meter {
                 Expect::Payload => bytes = self.payload(bytes)?,
                 Expect::StreamType | Expect::FrameType | Expect::FrameLength => {
                     self.count(1)?;
+                    self.header += 1;
                     bytes = rest;
                     if let Some(value) = self.integer(first) {
                         self.have(value)?;
@@ -111,6 +115,7 @@ impl Meter {
     fn have(&mut self, value: u64) -> Result<(), Excess> {
         self.expect = match self.expect {
             Expect::StreamType if value == CONTROL => {
+                self.header = 0;
                 self.budget = CONTROL_BYTES_MAX;
                 Expect::FrameType
             }
@@ -123,6 +128,11 @@ impl Meter {
                 if self.frame_type != DATA && value > FRAME_BYTES_MAX {
                     return Err(Excess { max: FRAME_BYTES_MAX });
                 }
+                if self.frame_type == DATA && value > 0 {
+                    // A body in many small frames is a body; empty frames are a flood.
+                    self.counted = self.counted.saturating_sub(self.header);
+                }
+                self.header = 0;
                 self.payload_left = value;
                 if value == 0 {
                     Expect::FrameType
@@ -190,11 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn data_is_not_counted_but_its_frame_headers_are() {
+    fn bodies_are_not_counted_however_they_are_cut_but_empty_frames_are() {
         let mut meter = Meter::request();
         meter.take(&frame(HEADERS, 10, 10)).unwrap();
         meter.take(&frame(0, 10_000_000, 10_000_000)).unwrap();
-        assert_eq!(meter.counted, 15 + 5);
+        for _ in 0..REQUEST_BYTES_MAX {
+            meter.take(&[0, 1, 7]).unwrap();
+        }
+        assert_eq!(meter.counted, 15);
         let mut flood = Meter::request();
         let empty_frames = vec![0; usize::try_from(REQUEST_BYTES_MAX).unwrap()];
         assert_eq!(flood.take(&empty_frames), Ok(()));

@@ -35,11 +35,13 @@ pub struct Shared<S> {
     pub load: load::Load,
 }
 
-/// Accepts connections on one endpoint until a drain begins, then waits for those open to end. No error of a single
-/// peer ends it.
+/// Accepts connections on one endpoint until a drain has begun and those that are open have ended. While it drains,
+/// newcomers are refused at once, so that they try another gateway instead of waiting for a timeout. No error of a
+/// single peer ends it.
 pub async fn run<S: Store>(endpoint: Endpoint, shared: Arc<Shared<S>>) {
     let mut open = JoinSet::new();
-    loop {
+    let mut draining = false;
+    while !(draining && open.is_empty()) {
         // Cancel-safe: accept() hands over a connection or nothing, join_next() and draining() only wait.
         tokio::select! {
             incoming = endpoint.accept() => match incoming {
@@ -47,12 +49,9 @@ pub async fn run<S: Store>(endpoint: Endpoint, shared: Arc<Shared<S>>) {
                 None => break,
             },
             Some(_) = open.join_next(), if !open.is_empty() => {}
-            () = shared.lifecycle.draining() => break,
+            () = shared.lifecycle.draining(), if !draining => draining = true,
         }
     }
-    // Newcomers are refused at once, so that they try another gateway instead of waiting for a timeout.
-    endpoint.set_server_config(None);
-    while open.join_next().await.is_some() {}
 }
 
 fn admit<S: Store>(incoming: quinn::Incoming, shared: &Arc<Shared<S>>, open: &mut JoinSet<()>) {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Service, liveness::Liveness};
-use crate::store::{Change, Store};
+use crate::{
+    events,
+    store::{Change, Store},
+};
 
 impl<S: Store> Service<S> {
     /// Runs until the store ends its watch: keeps the index, and has silent devices marked and conditions repaired.
@@ -15,11 +18,14 @@ impl<S: Store> Service<S> {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(change) => self.take_in(&change, &mut liveness),
-                    None => return,
+                    None => break,
                 },
                 () = liveness.work(), if self.index.is_ready() => {}
             }
         }
+        // Without news the index would slowly become a lie: not ready, and polls are sent elsewhere.
+        self.index.set_ready(false);
+        events::WatchEnded.emit();
     }
 
     fn take_in(&self, change: &Change, liveness: &mut Liveness<S>) {
@@ -32,7 +38,7 @@ impl<S: Store> Service<S> {
             Change::ProcessDeleted(process) => self.index.remove(process),
             Change::Device(device) => liveness.device_seen(device),
             Change::DeviceDeleted(device) => liveness.device_gone(device),
-            Change::Synced => self.index.set_ready(),
+            Change::Synced => self.index.set_ready(true),
         }
     }
 }

@@ -84,8 +84,8 @@ impl Index {
             .for_each(|device| self.bell(device).notify_waiters());
     }
 
-    pub(super) fn set_ready(&self) {
-        self.ready.store(true, Ordering::Release);
+    pub(super) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
     }
 
     #[expect(
