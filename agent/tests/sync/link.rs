@@ -1,7 +1,7 @@
 //! Connections: kept, lost, refused, resumed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -236,17 +236,20 @@ impl Relay {
                 if cut {
                     continue;
                 }
-                if !backs.contains_key(&peer) {
-                    let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-                    tokio::spawn(answers(
-                        Arc::clone(&back),
-                        Arc::clone(&front),
-                        peer,
-                        is_cut.clone(),
-                    ));
-                    backs.insert(peer, back);
-                }
-                let _ = backs[&peer].send_to(&datagram[..length], target).await;
+                let back = match backs.entry(peer) {
+                    Entry::Occupied(known) => Arc::clone(known.get()),
+                    Entry::Vacant(new) => {
+                        let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
+                        tokio::spawn(answers(
+                            Arc::clone(&back),
+                            Arc::clone(&front),
+                            peer,
+                            is_cut.clone(),
+                        ));
+                        Arc::clone(new.insert(back))
+                    }
+                };
+                let _ = back.send_to(&datagram[..length], target).await;
             }
         });
         Self { address, cut, to }
