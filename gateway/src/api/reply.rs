@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use apollo_wire::{Problem, json};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 /// An answer to a device. Replies in binary form carry no header that the device does not need: each costs bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
     /// The status.
     pub status: StatusCode,
-    /// Headers, besides those of the protocol.
-    pub headers: HeaderMap,
+    /// Headers, besides those of the protocol; a handful at most.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body, complete.
     pub body: Bytes,
 }
@@ -22,7 +22,7 @@ impl Reply {
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
             body: Bytes::new(),
         }
     }
@@ -38,7 +38,7 @@ impl Reply {
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 

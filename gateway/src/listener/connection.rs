@@ -16,10 +16,9 @@ const NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);
 /// Serves a connection until it ends, or until a drain has finished what was under way.
 pub async fn serve<S: Store>(connecting: quinn::Connecting, shared: Arc<Shared<S>>, counted: Counted) {
     // Requests in 0-RTT are answered at once: both routes are safe to be replayed (docs/api.md).
-    let (connection, handshake) = match connecting.into_0rtt() {
-        Ok(pair) => pair,
-        // Never taken on the accepting side; the connection would simply be dropped.
-        Err(_) => return,
+    // On the accepting side this never fails; if it did, the connection would simply be dropped.
+    let Ok((connection, handshake)) = connecting.into_0rtt() else {
+        return;
     };
     // A stored session brings its certificate along; a full handshake has yet to ask for it.
     let resumed = connection.peer_identity().is_some();

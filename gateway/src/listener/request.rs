@@ -58,7 +58,7 @@ pub(super) async fn serve<S: Store>(
 async fn send(stream: &mut Stream, reply: Reply, body_ended: bool) -> Result<(), h3::error::StreamError> {
     let mut response = http::Response::new(());
     *response.status_mut() = reply.status;
-    *response.headers_mut() = reply.headers;
+    response.headers_mut().extend(reply.headers);
     stream.send_response(response).await?;
     if !reply.body.is_empty() {
         stream.send_data(reply.body).await?;

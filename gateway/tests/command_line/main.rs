@@ -1,4 +1,5 @@
 //! `apollo-gateway` as its users type it: certificates, configuration, and what ends `serve` before it has begun.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::{
     net::{TcpListener, UdpSocket},

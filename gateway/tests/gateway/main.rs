@@ -1,4 +1,10 @@
 //! The gateway as devices meet it: real QUIC on loopback, a real store, certificates made for each test.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 mod client;
 mod drain;
@@ -8,4 +14,5 @@ mod guard;
 mod identity;
 mod reload;
 mod statuses;
+mod two_gateways;
 mod waiting;
