@@ -184,7 +184,7 @@ fn story(engine: &Engine) -> Result<()> {
         engine.compose(&[&["exec", "-T", "gateway", "/apollo-gateway"], arguments, &store].concat())
     };
     wait::until_true("the gateway to take objects", PATIENCE, || {
-        Ok(in_gateway(&["apply", "-f", "/objects"])?.code == Some(0))
+        Ok(in_gateway(&["apply", "-f", "/examples/self-check.yaml"])?.code == Some(0))
     })?;
     wait::until_true("the device's process to have succeeded", PATIENCE * 3, || {
         let object = in_gateway(&["get", "deviceprocesses", "self-check", "-o", "json"])?

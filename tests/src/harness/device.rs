@@ -50,8 +50,7 @@ impl Device {
         let tls = client_config(&pki.ca(), identity)?;
         let (endpoint, quic, requests) = runtime.block_on(async {
             let mut endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-            let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls)?;
-            endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(tls)));
+            endpoint.set_default_client_config(quic_config(tls)?);
             let quic = tokio::time::timeout(PATIENCE, endpoint.connect(gateway, AUTHORITY)?).await??;
             let (mut driver, requests) = h3::client::builder()
                 .send_grease(false)
@@ -173,6 +172,16 @@ impl Reply {
         let value = self.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
         value.split(';').next().unwrap_or_default()
     }
+}
+
+/// Keeps a connection for as long as a test may leave it idle.
+fn quic_config(tls: rustls::ClientConfig) -> anyhow::Result<quinn::ClientConfig> {
+    let mut transport = quinn::TransportConfig::default();
+    transport.max_idle_timeout(Some(Duration::from_secs(3_600).try_into()?));
+    let mut config =
+        quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
 }
 
 /// TLS 1.3 for HTTP/3, with the certificate of `identity` if there is one.

@@ -12,6 +12,7 @@ mod pki;
 mod process;
 mod sandbox;
 mod skip;
+mod stub;
 pub mod wait;
 mod world;
 
@@ -24,6 +25,7 @@ pub use pki::{Identity, Pki};
 pub use process::{Finished, Running};
 pub use sandbox::Sandbox;
 pub use skip::{ENV_REQUIRE_ALL, ENV_SKIPPED_FILE, skip};
+pub use stub::StubGateway;
 pub use world::{INSTANCE, World, condition, now, observation, report};
 
 /// How long anything may take that takes milliseconds on an idle machine. Passing tests never wait for it; it is long
