@@ -1,6 +1,13 @@
 //! One exchange, from the queue to the gateway and back.
 
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use apollo_agent_core::engine::{self, DesiredOutcome, Exchanged, Failure, FailureKind, StartExchange};
 use apollo_wire::{Gap, InstanceId, Report, Sequence, binary};
@@ -56,8 +63,11 @@ impl Exchange {
     pub(super) async fn run(self, client: &mut Client) -> Finished {
         let id = self.start.id;
         match self.take().await {
-            Ok((taken, batch, facts)) => {
-                let ExchangeReply { report, desired } = client.exchange(&self.request(batch)).await;
+            Ok((taken, batch, mut facts)) => {
+                let offered = Offered::new(&batch);
+                let request = self.request(batch, offered.clone());
+                let ExchangeReply { report, desired } = client.exchange(&request).await;
+                facts.offered_through = offered.said();
                 Finished {
                     exchanged: Exchanged {
                         id,
@@ -100,11 +110,10 @@ impl Exchange {
         Ok((taken, batch, facts))
     }
 
-    fn request(&self, batch: Batch) -> ExchangeRequest {
+    fn request(&self, batch: Batch, offered: Offered) -> ExchangeRequest {
         let report = Report {
             next_contact_seconds: self.start.next_contact_seconds,
             queue: Some(batch.queue),
-            offered_through: Some(batch.offered_through),
             agent_version: self.start.introduce.then(|| env!("CARGO_PKG_VERSION").to_owned()),
             gaps: batch.gaps,
             observations: batch.observations,
@@ -116,6 +125,7 @@ impl Exchange {
             report: Box::new(move || {
                 binary::encode_report(&Report {
                     sent_at: clock::now(),
+                    offered_through: Some(offered.say()),
                     ..report.clone()
                 })
                 .into()
@@ -123,6 +133,42 @@ impl Exchange {
             poll: self.start.poll.then(|| Poll {
                 etag: self.etag.clone(),
             }),
+        }
+    }
+}
+
+/// What a report says was offered before it. Within one exchange it may have to be sent again on another connection; a
+/// gateway may have taken the first one although its answer was lost, so the second counts the batch as offered. Said
+/// wrongly, the gateway's memory of the first would look like an old copy of this queue.
+#[derive(Clone)]
+struct Offered {
+    before: Sequence,
+    with_batch: Sequence,
+    reports: Arc<AtomicUsize>,
+}
+
+impl Offered {
+    fn new(batch: &Batch) -> Self {
+        let before = batch.offered_through;
+        Self {
+            before,
+            with_batch: batch.range().map_or(before, |range| before.max(*range.end())),
+            reports: Arc::default(),
+        }
+    }
+
+    /// For a report about to be sent.
+    fn say(&self) -> Sequence {
+        self.reports.fetch_add(1, Ordering::Relaxed);
+        self.said()
+    }
+
+    /// What the last report said.
+    fn said(&self) -> Sequence {
+        if self.reports.load(Ordering::Relaxed) > 1 {
+            self.with_batch
+        } else {
+            self.before
         }
     }
 }

@@ -130,6 +130,26 @@ async fn the_first_report_of_a_process_introduces_it_and_each_says_what_was_offe
 }
 
 #[tokio::test]
+async fn r10_a_report_sent_again_on_a_new_connection_counts_its_rows_as_offered() {
+    // The connection breaks under the second report, after the gateway may have taken it.
+    let reports = AtomicUsize::new(0);
+    let rig = Rig::new(Arc::new(move |seen: &Seen| {
+        let second = seen.path == "/v1/report" && reports.fetch_add(1, Ordering::SeqCst) == 1;
+        if second { Script::Hang } else { agreeable(seen) }
+    }));
+    rig.add(6);
+    let summary = rig.sync().await;
+    assert_eq!((summary.acked, summary.pending), (6, 0), "{summary:?}");
+    let offered: Vec<_> = rig
+        .gateway
+        .requests("/v1/report")
+        .iter()
+        .map(|seen| binary::decode_report(&seen.body).unwrap().offered_through)
+        .collect();
+    assert_eq!(offered, [Some(0), Some(4), Some(6)]);
+}
+
+#[tokio::test]
 async fn refused_rows_become_dead_letters_and_the_rest_leaves() {
     let rig = Rig::new(Arc::new(|seen: &Seen| match seen.path.as_str() {
         "/v1/report" => {
