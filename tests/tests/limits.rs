@@ -90,7 +90,9 @@ fn bomb() -> Result<Vec<u8>> {
     let zero = Value::new(0.0).context("zero is finite")?;
     row.values = (0..10).map(|number| (format!("{number:063}"), zero)).collect();
     let mut report = Report::empty(INSTANCE.parse()?, UnixMillis::new(0)?);
-    report.observations = (1..=10_000).map(|seq| Observation { seq, ..row.clone() }).collect();
+    report.observations = (1..=10_000)
+        .map(|seq| Observation { seq, ..row.clone() })
+        .collect();
     Ok(binary::encode_report(&report))
 }
 

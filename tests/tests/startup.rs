@@ -123,7 +123,9 @@ fn sigterm_drains_and_exits_with_0() -> Result<()> {
     let (sandbox, pki) = setting()?;
     let mut gateway = Gateway::spawn(&sandbox, &pki, &GatewayOptions::default())?;
     assert_eq!(gateway.admin_get("/healthz")?.0, 200);
-    wait::until_true("readiness", PATIENCE, || Ok(gateway.admin_get("/readyz")?.0 == 200))?;
+    wait::until_true("readiness", PATIENCE, || {
+        Ok(gateway.admin_get("/readyz")?.0 == 200)
+    })?;
     let status = gateway.process.terminate(PATIENCE)?;
     assert_eq!(status.code(), Some(0));
     Ok(())
