@@ -155,7 +155,7 @@ fn print_observations(args: &GetArgs, reader: &EmbeddedReader, out: &mut impl Wr
             array.end("\n")
         }
         Output::Yaml => {
-            let mut list = yaml::List::begin(out);
+            let mut list = yaml::List::begin(out, "");
             reader.each_observation(&filter, |observation| list.item(&observation))?;
             list.end()
         }

@@ -42,8 +42,8 @@ pub(super) fn print_all(
             array.end("}\n")
         }
         Output::Yaml => {
-            out.write_all(b"apiVersion: v1\nkind: List\nmetadata: {}\nitems:\n")?;
-            let mut list = yaml::List::begin(out);
+            out.write_all(b"apiVersion: v1\nkind: List\nmetadata: {}\n")?;
+            let mut list = yaml::List::begin(out, "items");
             reader.each_object(kind, filter, |record| list.item(&shape(&record)?))?;
             list.end()
         }

@@ -80,7 +80,12 @@ impl Objects {
 
     /// Prints it.
     pub(super) fn print(&self, out: &mut impl Write) -> Result<(), Stopped> {
-        Ok(writeln!(out, "{}", self.table.trim_fmt())?)
+        for line in self.table.lines() {
+            // Each cell is padded on both sides; the first column begins at the margin, as people and `cut` expect.
+            let line = line.strip_prefix(' ').unwrap_or(&line).trim_end();
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
     }
 }
 
@@ -124,14 +129,21 @@ fn age(time: UnixMillis, now: UnixMillis) -> String {
 /// The header of the lines that [`observation`] writes. Widths are fixed: history is too long to be measured first.
 pub(super) fn observation_header(wide: bool, out: &mut impl Write) -> Result<(), Stopped> {
     let more = if wide {
-        "RECEIVED-AT               SPEC-HASH         VALUES  "
+        "RECEIVED-AT               SPEC-HASH         "
     } else {
         ""
     };
     Ok(writeln!(
         out,
-        "{:<20} {:>5} {:>8}  {:<28} {:<24}  {:<10} {:<16} {more}MESSAGE",
-        "DEVICE", "EPOCH", "SEQ", "PROCESS", "OBSERVED-AT", "STATE", "REASON"
+        "{:<20} {:>5} {:>8}  {:<28} {:<24}  {:<10} {:<16} {more}{}",
+        "DEVICE",
+        "EPOCH",
+        "SEQ",
+        "PROCESS",
+        "OBSERVED-AT",
+        "STATE",
+        "REASON",
+        if wide { "VALUES  MESSAGE" } else { "MESSAGE" },
     )?)
 }
 
@@ -139,34 +151,26 @@ pub(super) fn observation_header(wide: bool, out: &mut impl Write) -> Result<(),
 pub(super) fn observation(row: &ObservationRecord, wide: bool, out: &mut impl Write) -> Result<(), Stopped> {
     let more = if wide {
         format!(
-            "{:<24}  {:<16}  {}  ",
-            row.received_at,
+            "{:<24}  {:<16}  ",
+            row.received_at.to_string(),
             row.spec_hash.as_deref().unwrap_or(""),
-            row.values.get()
         )
     } else {
         String::new()
     };
     // Text from a device must not be able to move the cursor or colour the terminal.
-    let message: String = row
-        .message
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let reason: String = row
-        .reason
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let printable = |text: &str| text.replace(char::is_control, " ");
+    let values = if wide { format!("{}  ", row.values.get()) } else { String::new() };
     Ok(writeln!(
         out,
-        "{:<20} {:>5} {:>8}  {:<28} {:<24}  {:<10} {:<16} {more}{message}",
+        "{:<20} {:>5} {:>8}  {:<28} {:<24}  {:<10} {:<16} {more}{values}{}",
         row.device,
         row.epoch,
         row.seq,
         row.process,
         row.observed_at.to_string(),
         row.state.unwrap_or(""),
-        reason,
+        printable(&row.reason),
+        printable(&row.message),
     )?)
 }

@@ -9,17 +9,21 @@ use super::Stopped;
 /// A list on its way out.
 pub(super) struct List<'a, W> {
     out: &'a mut W,
+    key: &'static str,
     items: u64,
 }
 
 impl<'a, W: Write> List<'a, W> {
-    /// Begins a list.
-    pub(super) fn begin(out: &'a mut W) -> Self {
-        Self { out, items: 0 }
+    /// Begins a list: the value of `key`, or the whole document if that is empty.
+    pub(super) fn begin(out: &'a mut W, key: &'static str) -> Self {
+        Self { out, key, items: 0 }
     }
 
     /// Writes one item.
     pub(super) fn item(&mut self, item: &impl Serialize) -> Result<(), Stopped> {
+        if self.items == 0 && !self.key.is_empty() {
+            writeln!(self.out, "{}:", self.key)?;
+        }
         self.items += 1;
         // By way of a JSON value: stored values are raw JSON text, which only a JSON writer can take in.
         let value = serde_json::to_value(item).map_err(std::io::Error::from)?;
@@ -29,8 +33,10 @@ impl<'a, W: Write> List<'a, W> {
 
     /// Ends the list.
     pub(super) fn end(self) -> Result<(), Stopped> {
-        if self.items == 0 {
-            self.out.write_all(b"[]\n")?;
+        match (self.items, self.key) {
+            (0, "") => writeln!(self.out, "[]")?,
+            (0, key) => writeln!(self.out, "{key}: []")?,
+            _ => {}
         }
         Ok(())
     }
