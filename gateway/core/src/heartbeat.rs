@@ -23,7 +23,7 @@ pub struct DeviceFacts {
     pub clock: ClockReading,
     /// When it means to call next.
     pub next_contact_at: Option<UnixMillis>,
-    /// Its queue, if it said so.
+    /// Its queue once the rows of this report have left it, if it said so.
     pub queue: Option<QueueDepth>,
     /// Its agent's version, if it said so.
     pub agent_version: Option<String>,
@@ -33,13 +33,18 @@ impl DeviceFacts {
     /// Takes them from a report.
     pub fn of(report: &Report, clock: ClockReading) -> Self {
         let in_ms = |seconds: u32| i64::from(seconds) * 1000;
+        let carried = report.observations.len() + report.malformed.len();
+        let left = |queue: QueueDepth| QueueDepth {
+            pending: queue.pending.saturating_sub(carried as u64),
+            ..queue
+        };
         Self {
             instance: report.instance,
             clock,
             next_contact_at: report
                 .next_contact_seconds
                 .map(|seconds| clock.received_at.plus(in_ms(seconds))),
-            queue: report.queue,
+            queue: report.queue.map(left),
             agent_version: report.agent_version.clone(),
         }
     }
@@ -48,8 +53,8 @@ impl DeviceFacts {
 /// The status the Device should have after this report, or `None` if writing it can wait.
 ///
 /// `settled` is the highest sequence this exchange has settled, 0 if none. A write happens now if the device
-/// was not Connected, its agent's version changed, its clock became (un)synchronized, its queue dropped more,
-/// the recorded times would have liveness judged wrongly (see [`Windows::misjudges`]), or a third of the
+/// was not Connected, its agent's version changed, its clock became (un)synchronized, its queue dropped more
+/// or ran empty, the recorded times would have liveness judged wrongly (see [`Windows::misjudges`]), or a third of the
 /// window has passed since the last.
 pub fn join_device(
     current: &DeviceObject,
@@ -83,8 +88,10 @@ fn record_material(status: &mut DeviceStatus, facts: &DeviceFacts, policy: &Poli
         status.agent_version.clone_from(&facts.agent_version);
         changed = true;
     }
-    let dropped = |queue: Option<QueueDepth>| queue.map_or(0, |queue| queue.dropped);
-    changed |= dropped(facts.queue) > dropped(status.queue);
+    let (was, is) = (status.queue.unwrap_or_default(), facts.queue);
+    changed |= is.is_some_and(|is| is.dropped > was.dropped);
+    // The end of a drain: without it the Device would go on showing thousands of rows that have long arrived.
+    changed |= is.is_some_and(|is| is.pending == 0) && was.pending > 0;
     let saying = clock_saying(status, facts.clock.skew_ms(), policy);
     changed | conditions::set(&mut status.conditions, saying, None, facts.clock.received_at)
 }

@@ -54,6 +54,19 @@ fn r06_a_heartbeat_is_written_at_a_third_of_the_window_and_not_one_before() {
 }
 
 #[test]
+fn r06_the_end_of_a_drain_is_written_and_its_course_is_not() {
+    let current = heard(Some(60));
+    let queued = |pending| {
+        move |next: &mut Report| {
+            next.observations = vec![running(1, "own"), running(2, "own")];
+            next.queue = Some(QueueDepth { pending, dropped: 0 });
+        }
+    };
+    assert!(!is_written(&current, 1, queued(3)), "one row is left");
+    assert!(is_written(&current, 1, queued(2)), "none is left");
+}
+
+#[test]
 fn r06_reporting_every_second_costs_one_write_per_third_of_the_window() {
     let mut store = Memory::with(&[("own", "buoy")]);
     for second in 0..90 {
