@@ -129,9 +129,36 @@ fn storage_that_fails_is_tried_again_later() {
 }
 
 #[test]
-fn a_reply_that_settles_nothing_is_a_failure() {
+fn r10_a_reply_that_names_none_of_the_rows_renews_once_and_then_waits() {
     let (mut rig, first) = Rig::new(2);
     rig.answer(first, batch(2), acked(0));
+    assert!(matches!(&rig.effects()[..], [Effect::RenewInstance { id, .. }] if *id == first.id));
+    rig.tell(Event::Renewed {
+        id: first.id,
+        pending: 2,
+    });
+    let mut again = rig.started();
+    for _ in 0..3 {
+        rig.answer(again, batch(2), acked(0));
+        assert!(rig.status().failure.is_some());
+        assert!(rig.wait() >= LIMITS.backoff_initial / 2);
+        again = rig.fire();
+    }
+}
+
+#[test]
+fn a_reply_that_settles_nothing_of_the_batch_is_a_failure() {
+    let (mut rig, first) = Rig::new(2);
+    let elsewhere = Verdicts {
+        acked: vec![SequenceRange { first: 1, last: 1 }],
+        ..acked(1)
+    };
+    let batch = Batch {
+        next_sequence: 9,
+        offered_through: 8,
+        ..batch(2)
+    };
+    rig.answer(first, batch, elsewhere);
     rig.tell(Event::Settled {
         id: first.id,
         settled: 0,
