@@ -130,9 +130,8 @@ fn a_report_without_a_readable_sequence_is_refused() {
         r#"{"process":"default/a"}"#,
         r#"{"seq":-1}"#,
         r#"{"seq":9223372036854775808}"#,
-        "7",
         r#"{"seq":1,"seq":2}"#,
-        r#"[1,"default/a"]"#,
+        r#"{"seq":[1]}"#,
     ] {
         let error = report(&format!(r#"[{{"seq":5}},{row}]"#)).unwrap_err();
         assert_eq!(error.field(), "observations[1].seq", "{row}");
@@ -144,6 +143,36 @@ fn a_report_without_a_readable_sequence_is_refused() {
             .len(),
         1
     );
+}
+
+/// Lists of fields in their order, which a derived decoder would take for the object they are not.
+#[test]
+fn an_array_where_an_object_belongs_is_refused_by_field() {
+    let refused = |fields: &str| {
+        let rest = format!(r#""instance":"{}","sentAt":"2026-11-23T10:00:00Z""#, instance());
+        match json::decode_report(format!("{{{rest},{fields}}}").as_bytes()) {
+            Err(JsonError::Field { field, .. }) => field,
+            other => panic!("{fields}: {other:?}"),
+        }
+    };
+    let sound = r#"{"seq":1,"process":"default/a","observedAt":"2026-11-23T09:00:00Z"}"#;
+    let listed = r#"[2,"default/a","2026-11-23T09:00:00Z"]"#;
+    assert_eq!(
+        refused(&format!(r#""observations":[{sound},{listed}]"#)),
+        "observations[1]"
+    );
+    assert_eq!(refused(r#""observations":[7]"#), "observations[0]");
+    assert_eq!(refused(r#""observations":[null]"#), "observations[0]");
+    assert_eq!(refused(r#""queue":[1,2]"#), "queue");
+    assert_eq!(refused(r#""queue":[]"#), "queue");
+    assert_eq!(refused(r#""gaps":[[1,2,"QueueFull"]]"#), "gaps[0]");
+    let whole = format!(r#"["{}","2026-11-23T10:00:00Z"]"#, instance());
+    assert_eq!(
+        json::decode_report(whole.as_bytes()).unwrap_err().field(),
+        "report"
+    );
+    let values = r#""process":"default/a","observedAt":"2026-11-23T09:00:00Z","values":[["rss",1]]"#;
+    assert!(refusal(values).contains("values"));
 }
 
 #[test]
@@ -165,8 +194,6 @@ fn a_bad_envelope_is_refused_by_field() {
         (r#""offeredThrough":9223372036854775808"#, "offeredThrough"),
         (r#""gaps":[{"first":3,"last":2,"reason":"QueueFull"}]"#, "gaps[0]"),
         (r#""gaps":[{"first":1,"last":2,"reason":"Gremlins"}]"#, "gaps[0]"),
-        (r#""gaps":[[1,2,"QueueFull"]]"#, "gaps[0]"),
-        (r#""queue":[1,2]"#, "queue"),
         (r#""observations":{}"#, "observations"),
     ] {
         assert_eq!(envelope(&format!("{{{rest},{field}}}")), named);

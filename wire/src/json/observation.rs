@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::report::{is_object, quoted};
+use super::report::quoted;
 use crate::{Malformed, Observation, Sequence, Value, limits};
 
 /// Only the sequence, to be read even when the rest is wrong.
@@ -46,11 +46,8 @@ struct Fields<'a> {
     values: Option<&'a RawValue>,
 }
 
-/// One element of `observations`: `None` if not even its sequence can be read.
+/// One element of `observations`, which the caller knows to be an object: `None` if not even its sequence can be read.
 pub(super) fn decode(raw: &RawValue) -> Option<Result<Observation, Malformed>> {
-    if !is_object(raw) {
-        return None;
-    }
     let key: Key = serde_json::from_str(raw.get()).ok()?;
     let seq: Sequence = serde_json::from_str(key.seq?.get()).ok()?;
     if seq > limits::SEQUENCE_MAX {

@@ -42,8 +42,8 @@ struct Envelope<'a> {
 /// Absent and `null` mean the same; unknown fields are ignored.
 ///
 /// # Errors
-/// If the body is no JSON object, if the envelope is wrong, or if some observation has no readable `seq`: the error
-/// names the field.
+/// If the body is no JSON object, if the envelope is wrong, or if some observation is no object or has no readable
+/// `seq`: the error names the field.
 pub fn decode_report(body: &[u8]) -> Result<Report, JsonError> {
     let syntax = |source| JsonError::Syntax {
         field: "report",
@@ -94,6 +94,9 @@ pub fn decode_report(body: &[u8]) -> Result<Report, JsonError> {
         .into_iter()
         .enumerate()
     {
+        if !is_object(raw) {
+            return Err(wrong(&format!("observations[{index}]"), "an object"));
+        }
         match observation::decode(raw) {
             Some(Ok(observation)) => report.observations.push(observation),
             Some(Err(malformed)) => report.malformed.push(malformed),
@@ -128,7 +131,7 @@ fn gaps(raw: Option<&RawValue>) -> Result<Vec<Gap>, JsonError> {
 }
 
 /// Whether this is a JSON object: an array of the fields' values, which the parser would also take, is not meant.
-pub(super) fn is_object(raw: &RawValue) -> bool {
+fn is_object(raw: &RawValue) -> bool {
     raw.get().starts_with('{')
 }
 
