@@ -85,11 +85,12 @@ impl Driver {
             });
             return Ok(());
         };
+        let named = taken.named_in(&verdicts);
         let settled = self
             .queue
             .call(move |queue| -> Result<(Settled, u64, u64), SettleError> {
                 // A report without rows and gaps, a mere heartbeat, costs no write.
-                let settled = if taken.range.is_some() || !taken.gaps.is_empty() {
+                let settled = if taken.range().is_some() || !taken.gaps.is_empty() {
                     queue.settle(taken.instance, &taken.gaps, &verdicts)?
                 } else {
                     Settled::default()
@@ -108,9 +109,10 @@ impl Driver {
                         "the gateway refused rows: see `apollo-agent queue dead`"
                     );
                 }
+                // Not the rows deleted: those that left the queue meanwhile were settled as well.
                 self.tell(Event::Settled {
                     id,
-                    settled: settled.acked + settled.dead,
+                    settled: named,
                     pending,
                 });
                 self.note_depth(pending, dropped);
@@ -185,7 +187,7 @@ impl Driver {
         });
         // The rows of an exchange that failed, for the column `attempts`.
         let failed_range = match &status.failure {
-            Some(_) => self.taken.take().and_then(|taken| taken.range),
+            Some(_) => self.taken.take().and_then(|taken| taken.range()),
             None => None,
         };
         let recorded = self

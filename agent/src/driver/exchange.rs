@@ -10,7 +10,7 @@ use std::{
 };
 
 use apollo_agent_core::engine::{self, DesiredOutcome, Exchanged, Failure, FailureKind, StartExchange};
-use apollo_wire::{Gap, InstanceId, Report, Sequence, binary};
+use apollo_wire::{Gap, InstanceId, Report, Sequence, Verdicts, binary};
 
 use super::{
     queue_thread::{QueueThread, QueueThreadGone},
@@ -43,8 +43,33 @@ pub(super) struct Finished {
 pub(super) struct Taken {
     pub(super) instance: InstanceId,
     pub(super) gaps: Vec<Gap>,
-    pub(super) range: Option<RangeInclusive<Sequence>>,
+    /// The rows in it, ascending. They may have left the queue since: the overflow and `queue purge` take no lock.
+    pub(super) sequences: Vec<Sequence>,
     _lock: SyncLock,
+}
+
+impl Taken {
+    /// From the first to the last row; `None` without rows.
+    pub(super) fn range(&self) -> Option<RangeInclusive<Sequence>> {
+        Some(*self.sequences.first()?..=*self.sequences.last()?)
+    }
+
+    /// How many of its rows the verdicts name, whether they are still in the queue or not.
+    pub(super) fn named_in(&self, verdicts: &Verdicts) -> u64 {
+        named(&self.sequences, verdicts)
+    }
+}
+
+/// Both lists are bounded by what one report may carry.
+fn named(sequences: &[Sequence], verdicts: &Verdicts) -> u64 {
+    let is_named = |sequence: Sequence| {
+        verdicts.acked.iter().any(|range| range.contains(sequence))
+            || verdicts
+                .rejected
+                .iter()
+                .any(|rejection| rejection.seq == sequence)
+    };
+    sequences.iter().filter(|sequence| is_named(**sequence)).count() as u64
 }
 
 /// Why nothing could be sent.
@@ -104,7 +129,11 @@ impl Exchange {
         let taken = Taken {
             instance: batch.instance,
             gaps: batch.gaps.clone(),
-            range: batch.range(),
+            sequences: batch
+                .observations
+                .iter()
+                .map(|observation| observation.seq)
+                .collect(),
             _lock: lock,
         };
         Ok((taken, batch, facts))

@@ -42,13 +42,13 @@ struct Rig {
 
 impl Rig {
     fn new(handler: Handler) -> Self {
+        Self::over(tempfile::tempdir().unwrap(), handler)
+    }
+
+    fn over(data: tempfile::TempDir, handler: Handler) -> Self {
         let pki = Pki::new();
         let gateway = FakeGateway::start(&pki, handler);
-        Self {
-            pki,
-            data: tempfile::tempdir().unwrap(),
-            gateway,
-        }
+        Self { pki, data, gateway }
     }
 
     fn queue(&self) -> Queue {
@@ -147,6 +147,31 @@ async fn r10_a_report_sent_again_on_a_new_connection_counts_its_rows_as_offered(
         .map(|seen| binary::decode_report(&seen.body).unwrap().offered_through)
         .collect();
     assert_eq!(offered, [Some(0), Some(4), Some(6)]);
+}
+
+#[tokio::test]
+async fn rows_purged_while_they_are_on_their_way_do_not_make_a_good_reply_a_failure() {
+    let data = tempfile::tempdir().unwrap();
+    let dir = data.path().to_owned();
+    let rig = Rig::over(
+        data,
+        Arc::new(move |seen: &Seen| {
+            if seen.path == "/v1/report" {
+                Queue::open(&dir, QueueLimits::default())
+                    .unwrap()
+                    .purge()
+                    .unwrap();
+            }
+            agreeable(seen)
+        }),
+    );
+    rig.add(3);
+    let summary = rig.sync().await;
+    assert_eq!(
+        (summary.failure, summary.acked, summary.pending),
+        (None, 0, 0),
+        "{summary:?}"
+    );
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ pub enum Event {
     Settled {
         /// Of which exchange.
         id: ExchangeId,
-        /// Rows that left the queue: acknowledged or dead-lettered.
+        /// Rows of the batch that the verdicts named, whether they were still in the queue or not.
         settled: u64,
         /// Rows waiting now.
         pending: u64,
