@@ -84,6 +84,7 @@ contract!(
     a_device_is_created_once,
     processes_are_read_by_device_and_by_name,
     history_is_a_set,
+    history_refuses_another_observation_under_the_same_sequence,
     the_ends_of_the_sequences_fit,
     a_watch_tells_of_changes_by_every_replica,
 );

@@ -26,6 +26,8 @@ pub struct Judgement {
     pub rejections: Vec<Rejection>,
     /// Which processes of other devices were named, for the security log.
     pub not_bound: Vec<(Sequence, ProcessRef)>,
+    /// Sequences that would be refused now but were settled before, when they could be: duplicates.
+    pub settled_before: Vec<Sequence>,
     /// Observations whose sequence had come earlier in the same report and was taken then.
     pub repeated: u32,
 }
@@ -113,6 +115,22 @@ pub fn judge(
 }
 
 impl Judgement {
+    /// Sequences refused for a reason that may not have held when they were first sent: a process is bound elsewhere
+    /// since, a clock has moved, time has passed. What is malformed always was.
+    pub fn refused_now(&self) -> Vec<Sequence> {
+        let always = |rejection: &&Rejection| rejection.reason == RejectReason::Malformed;
+        let now = self.rejections.iter().filter(|rejection| !always(rejection));
+        now.map(|rejection| rejection.seq).collect()
+    }
+
+    /// Takes back the refusal of what was settled before: one observation has one fate.
+    pub fn acknowledge(&mut self, settled_before: Vec<Sequence>) {
+        let known: HashSet<Sequence> = settled_before.iter().copied().collect();
+        self.rejections.retain(|rejection| !known.contains(&rejection.seq));
+        self.not_bound.retain(|(seq, _)| !known.contains(seq));
+        self.settled_before = settled_before;
+    }
+
     /// Returns whether the observation was taken.
     fn judge_one(
         &mut self,

@@ -54,8 +54,9 @@ pub enum StoreRequest {
         /// From where.
         freshness: Freshness,
     },
-    /// Insert history rows and gaps by primary key (device, instance, sequence), on conflict do nothing, in
-    /// one transaction, synced to disk. Answer: [`StoreReply::HistoryAppended`].
+    /// Insert history rows and gaps by primary key (device, instance, sequence), on conflict do as told, in
+    /// one transaction, synced to disk. Answer: [`StoreReply::HistoryAppended`] or
+    /// [`StoreReply::HistoryDiverged`].
     AppendHistory {
         /// Whose.
         device: DeviceName,
@@ -69,6 +70,17 @@ pub enum StoreRequest {
         rows: Vec<HistoryRow>,
         /// Ranges the device had to drop.
         gaps: Vec<Gap>,
+        /// What to do about a sequence that is there already.
+        on_conflict: OnConflict,
+    },
+    /// Read which of these sequences history has. Answer: [`StoreReply::Settled`].
+    ReadSettled {
+        /// Whose.
+        device: DeviceName,
+        /// Which life.
+        instance: InstanceId,
+        /// Which ones are asked for.
+        sequences: Vec<Sequence>,
     },
     /// Read the highest sequence in history for an instance. Answer: [`StoreReply::Highest`].
     ReadHighest {
@@ -83,6 +95,16 @@ pub enum StoreRequest {
         /// The writes, at most one per object.
         writes: Vec<StatusWrite>,
     },
+}
+
+/// What to do about a history row whose sequence is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// Nothing: it is a duplicate.
+    KeepFirst,
+    /// Nothing if it says the same (see [`HistoryRow::says_the_same`]); if it says something else, insert no row and
+    /// no gap at all. Two lives of one queue database have met: one of them is a copy.
+    RefuseOther,
 }
 
 /// One compare-and-swap of a DeviceProcess's status.
@@ -105,6 +127,18 @@ pub struct HistoryRow {
     pub corrected_at: Option<UnixMillis>,
     /// No such DeviceProcess (any more).
     pub orphaned: bool,
+}
+
+impl HistoryRow {
+    /// Whether two rows are one observation sent twice. A retry repeats what the device stored; how its clock was
+    /// judged and what the gateway made of the time may differ.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let with_clock_of_other = Observation {
+            clock: other.observation.clock,
+            ..self.observation.clone()
+        };
+        with_clock_of_other == other.observation
+    }
 }
 
 /// What a write came to.
@@ -138,6 +172,13 @@ pub enum StoreReply {
         /// Highest sequence in history, this append included.
         highest: Sequence,
     },
+    /// History has another observation under one of the sequences; nothing was inserted.
+    HistoryDiverged {
+        /// Highest sequence in history.
+        highest: Sequence,
+    },
+    /// Those of the sequences asked for that history has.
+    Settled(Vec<Sequence>),
     /// The highest sequence in history; 0 if none.
     Highest(Sequence),
     /// Outcomes in the order of the writes.

@@ -33,6 +33,12 @@ impl Settlement {
         settlement
     }
 
+    /// Counts sequences that an earlier exchange settled and this one would refuse.
+    pub(crate) fn add_duplicates(&mut self, sequences: &[Sequence]) {
+        self.duplicates += u32::try_from(sequences.len()).unwrap_or(u32::MAX);
+        self.acked.extend_from_slice(sequences);
+    }
+
     /// The highest settled sequence; 0 if none.
     pub(crate) fn highest(&self) -> Sequence {
         self.acked.iter().copied().max().unwrap_or(0)

@@ -12,7 +12,7 @@ use apollo_gateway_core::{
     policy::{Policy, Registration},
     store::{StoreReply, StoreRequest, WriteOutcome},
 };
-use apollo_wire::Report;
+use apollo_wire::{Observation, ProcessState, RejectReason, Report};
 use memory::{Fault, Memory, device, now, process, report, running, verdicts};
 
 fn connected_store() -> Memory {
@@ -250,6 +250,50 @@ fn r10_a_restored_device_settles_nothing_and_learns_of_it() {
             assert_eq!(store.history.len(), rows);
         }
     }
+}
+
+fn failed(seq: u64, name: &str) -> Observation {
+    Observation {
+        state: Some(ProcessState::Failed),
+        ..running(seq, name)
+    }
+}
+
+#[test]
+fn r10_other_observations_under_settled_sequences_are_not_taken_for_duplicates() {
+    let mut store = connected_store();
+    let _ = store.report("buoy", report(1, vec![running(2, "own"), running(3, "own")]));
+    let rows = store.history.clone();
+    let status = store.status("own").clone();
+    // The copy has offered these rows before, without an answer: its count gives nothing away.
+    let mut copy = report(1, vec![failed(3, "own"), failed(4, "own")]);
+    copy.offered_through = Some(4);
+    let concluded = store.report("buoy", copy.clone());
+    assert!(concluded.effects.rolled_back);
+    assert_eq!(verdicts(&concluded).acked, []);
+    assert_eq!(verdicts(&concluded).highest_sequence, 3);
+    assert_eq!(store.history, rows, "nothing of it is kept: it comes again as another instance");
+    assert_eq!(store.status("own"), &status);
+    // Somebody who never says what was offered has no way to start anew: the first one counts.
+    copy.offered_through = None;
+    let concluded = store.report("buoy", copy);
+    assert_eq!(
+        (verdicts(&concluded).accepted, verdicts(&concluded).duplicates),
+        (1, 1)
+    );
+}
+
+#[test]
+fn r04_what_a_lost_reply_had_settled_stays_settled_when_it_would_be_refused_now() {
+    let mut store = connected_store();
+    let sent = report(1, vec![running(2, "own")]);
+    let _ = store.report("buoy", sent.clone());
+    store.edit_process("own", |process| process.device = "other".parse().unwrap());
+    let concluded = store.report("buoy", sent);
+    assert_eq!((verdicts(&concluded).duplicates, &verdicts(&concluded).rejected[..]), (1, &[][..]));
+    assert_eq!(concluded.effects.not_bound, []);
+    let concluded = store.report("buoy", report(1, vec![running(3, "own")]));
+    assert_eq!(verdicts(&concluded).rejected[0].reason, RejectReason::NotBound);
 }
 
 #[test]

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use apollo_gateway::store::{Change, Store};
 use apollo_gateway_core::{
     object::{DeviceStatus, ProcessObject, ProcessStatus, Versioned},
-    store::{Freshness, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
+    store::{Freshness, HistoryRow, OnConflict, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
 };
-use apollo_wire::ProcessRef;
+use apollo_wire::{Clock, ProcessRef, ProcessState, UnixMillis};
 use tokio::sync::mpsc;
 
 use crate::store_values::{append, device, instance, process, row};
@@ -205,6 +205,47 @@ pub(crate) async fn history_is_a_set(replicas: &impl Replicas) {
             "{name} {of}"
         );
     }
+}
+
+/// where a copy must be told from a retry, other content refuses the whole append, gaps included; the same content
+/// with its clock judged anew does not.
+pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(replicas: &impl Replicas) {
+    let strictly = |rows: Vec<HistoryRow>| {
+        let mut request = append("buoy", 1, rows);
+        if let StoreRequest::AppendHistory { on_conflict, .. } = &mut request {
+            *on_conflict = OnConflict::RefuseOther;
+        }
+        request
+    };
+    replicas.first().execute(append("buoy", 1, vec![row(3), row(5)])).await;
+    let mut retry = row(5);
+    retry.observation.clock = Clock::Unknown;
+    retry.orphaned = true;
+    let reply = replicas.second().execute(strictly(vec![retry, row(6)])).await;
+    let (new, highest) = (vec![false, true], 6);
+    assert_eq!(reply, StoreReply::HistoryAppended { new, highest });
+    for change in [
+        (|row| row.observation.message = "another".into()) as fn(&mut HistoryRow),
+        |row| row.observation.state = Some(ProcessState::Failed),
+        |row| row.observation.exit_code = Some(0),
+        |row| row.observation.observed_at = UnixMillis::saturating(1_001),
+        |row| row.observation.process = process("q"),
+    ] {
+        let mut other = row(5);
+        change(&mut other);
+        let reply = replicas.second().execute(strictly(vec![row(7), other, row(8)])).await;
+        assert_eq!(reply, StoreReply::HistoryDiverged { highest: 6 });
+    }
+    let asked = StoreRequest::ReadSettled {
+        device: device("buoy"),
+        instance: instance(1),
+        sequences: vec![8, 6, 7, 3],
+    };
+    assert_eq!(
+        replicas.first().execute(asked).await,
+        StoreReply::Settled(vec![6, 3]),
+        "nothing of the refused appends was kept"
+    );
 }
 
 /// The greatest sequence that exists is stored; an append without rows is fine.

@@ -1,6 +1,6 @@
 //! Values that the tests of stores are made of.
 
-use apollo_gateway_core::store::{HistoryRow, StoreRequest};
+use apollo_gateway_core::store::{HistoryRow, OnConflict, StoreRequest};
 use apollo_wire::{DeviceName, Gap, GapReason, InstanceId, Observation, ProcessRef, UnixMillis};
 
 pub(crate) fn device(name: &str) -> DeviceName {
@@ -35,5 +35,6 @@ pub(crate) fn append(device_name: &str, of: u8, rows: Vec<HistoryRow>) -> StoreR
             last: 2,
             reason: GapReason::QueueFull,
         }],
+        on_conflict: OnConflict::KeepFirst,
     }
 }

@@ -1,11 +1,11 @@
 //! One report, from the first look at its Device to the verdicts.
 //!
 //! ```text
-//!  ReadDevice ─> ReadProcesses ─> [ReadHighest] ─> [claim an epoch] ─> judge ─> AppendHistory
-//!      blocked, unknown: 403       R-10, epoch      compare-and-swap                 │
-//!                                                                                    v
-//!  verdicts <── [ReplaceDeviceStatus] <───────────────────────── [ReplaceProcessStatuses]
-//!     R-03         coalesced, R-06                                      join, R-04
+//!  ReadDevice ─> ReadProcesses ─> [ReadHighest] ─> [claim an epoch] ─> judge ─> [ReadSettled] ─> AppendHistory
+//!      blocked, unknown: 403       R-10, epoch      compare-and-swap            if refused            │
+//!                                                                                                     v
+//!  verdicts <── [ReplaceDeviceStatus] <────────────────────────────────── [ReplaceProcessStatuses]
+//!     R-03         coalesced, R-06                                               join, R-04
 //! ```
 //! Steps in brackets happen only if there is something to do: an empty report of a healthy device is two
 //! cached reads. A conflict means pause, read from the store itself, compute again (R-05), up to
@@ -86,6 +86,7 @@ enum Awaiting {
         epoch: Epoch,
         status: Box<DeviceStatus>,
     },
+    Settled,
     History {
         keys: Vec<(Sequence, bool)>,
         gaps: u32,
@@ -222,9 +223,11 @@ impl Machine for Exchange {
             (Awaiting::Claim { epoch, status }, StoreReply::Written(outcome)) => {
                 self.on_claimed(epoch, *status, outcome)
             }
+            (Awaiting::Settled, StoreReply::Settled(sequences)) => self.on_settled_before(sequences),
             (Awaiting::History { keys, gaps }, StoreReply::HistoryAppended { new, .. }) => {
                 self.on_history(&keys, &new, gaps)
             }
+            (Awaiting::History { .. }, StoreReply::HistoryDiverged { highest }) => self.on_diverged(highest),
             (Awaiting::Statuses { writes }, StoreReply::StatusesWritten(outcomes)) => {
                 self.on_statuses(writes, &outcomes)
             }

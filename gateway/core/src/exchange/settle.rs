@@ -9,7 +9,7 @@ use crate::{
     judge::{self, Judgement},
     machine::Step,
     object::{DeviceState, ProcessObject, ProcessStatus, Versioned},
-    store::{StatusWrite, StoreRequest, WriteOutcome},
+    store::{OnConflict, StatusWrite, StoreRequest, WriteOutcome},
     verdict::{self, Settlement},
 };
 
@@ -24,25 +24,54 @@ impl Exchange {
             .offered_through
             .filter(|_| !self.report.observations.is_empty());
         if offered.is_some_and(|offered| highest > offered) {
-            self.effects.rolled_back = true;
-            return self.write_statuses();
+            return self.rolled_back();
         }
         let bindings = self.bindings();
-        let mut judgement = judge::judge(
+        let judgement = judge::judge(
             &mut self.report,
             &self.device,
             self.clock,
             &bindings,
             &self.policy,
         );
-        self.effects.not_bound = std::mem::take(&mut judgement.not_bound);
-        self.progress.settlement.duplicates = judgement.repeated;
+        let refused = judgement.refused_now();
         self.progress.judgement = judgement;
+        if refused.is_empty() {
+            return self.append_history();
+        }
+        self.awaiting = Awaiting::Settled;
+        Step::Request(StoreRequest::ReadSettled {
+            device: self.device.clone(),
+            instance: self.report.instance,
+            sequences: refused,
+        })
+    }
+
+    /// What a lost reply had settled stays settled, whatever has changed since.
+    pub(super) fn on_settled_before(&mut self, sequences: Vec<Sequence>) -> Next {
+        self.progress.judgement.acknowledge(sequences);
         self.append_history()
+    }
+
+    /// The device runs from an old copy of its database: nothing of the report is touched but the proof of life.
+    fn rolled_back(&mut self) -> Next {
+        self.effects.rolled_back = true;
+        self.progress.judgement = Judgement::default();
+        self.write_statuses()
+    }
+
+    /// History knows other observations by these sequences: the device's queue and another one are copies of each
+    /// other, and both have gone on. Taking them for duplicates would lose them.
+    pub(super) fn on_diverged(&mut self, highest: Sequence) -> Next {
+        self.progress.history_highest = Some(highest);
+        self.rolled_back()
     }
 
     fn append_history(&mut self) -> Next {
         let judgement = &mut self.progress.judgement;
+        self.effects.not_bound = std::mem::take(&mut judgement.not_bound);
+        self.progress.settlement.duplicates = judgement.repeated;
+        self.progress.settlement.add_duplicates(&judgement.settled_before);
         if judgement.rows.is_empty() && judgement.gaps.is_empty() {
             return self.write_statuses();
         }
@@ -62,12 +91,20 @@ impl Exchange {
             received_at: self.clock.received_at,
             rows,
             gaps,
+            // Only an agent that says what it offered can start a new instance; from others a sequence counts once.
+            on_conflict: if self.report.offered_through.is_some() {
+                OnConflict::RefuseOther
+            } else {
+                OnConflict::KeepFirst
+            },
         })
     }
 
     pub(super) fn on_history(&mut self, keys: &[(Sequence, bool)], new: &[bool], gaps: u32) -> Next {
         self.effects.gaps = gaps;
-        self.progress.settlement = Settlement::of(keys, new, self.progress.judgement.repeated);
+        let judgement = &self.progress.judgement;
+        self.progress.settlement = Settlement::of(keys, new, judgement.repeated);
+        self.progress.settlement.add_duplicates(&judgement.settled_before);
         self.write_statuses()
     }
 

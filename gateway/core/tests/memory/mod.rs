@@ -17,7 +17,7 @@ use apollo_gateway_core::{
         Condition, DesiredPhase, DeviceObject, ProcessObject, ProcessStatus, ResourceVersion, Versioned,
     },
     policy::Policy,
-    store::{Freshness, HistoryRow, StoreReply, StoreRequest, WriteOutcome},
+    store::{Freshness, HistoryRow, OnConflict, StoreReply, StoreRequest, WriteOutcome},
 };
 use apollo_wire::{
     CanonicalSpec, DeviceName, InstanceId, Observation, ProcessRef, ProcessState, Report, Sequence,
@@ -256,8 +256,20 @@ impl Memory {
                 instance,
                 rows,
                 gaps,
+                on_conflict,
                 ..
             } => {
+                let of = |row: &HistoryRow| (device.clone(), instance, row.observation.seq);
+                let other = |row: &HistoryRow| {
+                    self.history
+                        .get(&of(row))
+                        .is_some_and(|stored| !stored.says_the_same(row))
+                };
+                if on_conflict == OnConflict::RefuseOther && rows.iter().any(other) {
+                    return StoreReply::HistoryDiverged {
+                        highest: self.highest(&device, instance),
+                    };
+                }
                 self.gaps += u32::try_from(gaps.len()).unwrap();
                 let mut append = |row: HistoryRow| {
                     let key = (device.clone(), instance, row.observation.seq);
@@ -270,6 +282,15 @@ impl Memory {
                     new,
                     highest: self.highest(&device, instance),
                 }
+            }
+            StoreRequest::ReadSettled {
+                device,
+                instance,
+                sequences,
+            } => {
+                let known =
+                    |sequence: &u64| self.history.contains_key(&(device.clone(), instance, *sequence));
+                StoreReply::Settled(sequences.into_iter().filter(known).collect())
             }
             StoreRequest::ReadHighest { device, instance } => {
                 StoreReply::Highest(self.highest(&device, instance))
@@ -375,6 +396,7 @@ fn name_of(request: &StoreRequest) -> &'static str {
         StoreRequest::ReplaceDeviceStatus { .. } => "ReplaceDeviceStatus",
         StoreRequest::ReadProcesses { .. } => "ReadProcesses",
         StoreRequest::AppendHistory { .. } => "AppendHistory",
+        StoreRequest::ReadSettled { .. } => "ReadSettled",
         StoreRequest::ReadHighest { .. } => "ReadHighest",
         StoreRequest::ReplaceProcessStatuses { .. } => "ReplaceProcessStatuses",
     }

@@ -55,6 +55,12 @@ pub enum OpenError {
 /// A step that the open store could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// History has another observation under one of the sequences: the step stands for nothing.
+    #[error("history has another observation under one of these sequences")]
+    Diverged {
+        /// The instance's highest sequence in history.
+        highest: apollo_wire::Sequence,
+    },
     /// As many steps wait already as are allowed to.
     #[error("the store has too much to do")]
     Overloaded,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use apollo_gateway_core::store::HistoryRow;
+use apollo_gateway_core::store::{HistoryRow, OnConflict};
 use apollo_wire::{
     Clock, DeviceName, Epoch, Gap, GapReason, InstanceId, ProcessRef, ProcessState, Sequence, UnixMillis,
 };
@@ -19,6 +19,14 @@ pub(super) const FIND_PROCESS: &str = "SELECT id FROM history_processes WHERE pr
 /// The end of an instance's part of the key.
 pub(super) const HIGHEST: &str = "SELECT max(sequence) FROM history WHERE instance_id = ?1";
 
+/// Whether a stored row is the same observation: the columns of `HistoryRow::says_the_same`.
+pub(super) const SAYS_THE_SAME: &str = "SELECT process_id IS ?3 AND observed_at_ms IS ?4 AND state IS ?5 AND spec_hash IS ?6 \
+     AND pid IS ?7 AND exit_code IS ?8 AND restarts IS ?9 AND reason IS ?10 AND message IS ?11 AND values_json IS ?12 \
+     FROM history WHERE instance_id = ?1 AND sequence = ?2";
+
+/// Whether history has a sequence.
+pub(super) const IS_SETTLED: &str = "SELECT 1 FROM history WHERE instance_id = ?1 AND sequence = ?2";
+
 /// One append: all of one report for one instance.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -34,12 +42,16 @@ pub(super) struct Append {
     pub rows: Vec<HistoryRow>,
     /// Ranges the device had to drop.
     pub gaps: Vec<Gap>,
+    /// What to do about a sequence that is there already.
+    pub on_conflict: OnConflict,
 }
 
 impl Append {
     /// Adds what is not there yet: which rows were new, and the instance's highest sequence afterwards.
+    /// [`StoreError::Diverged`] if a row that must say the same does not: the step is undone then.
     pub(super) fn run(&self, connection: &Connection) -> Result<(Vec<bool>, Sequence), StoreError> {
         let instance_id = self.instance_id(connection)?;
+        let highest_before = highest_of(connection, instance_id)?;
         let mut process_ids = HashMap::new();
         let mut insert = connection.prepare_cached(
             "INSERT INTO history (instance_id, sequence, process_id, observed_at_ms, corrected_at_ms, received_at_ms, \
@@ -76,6 +88,14 @@ impl Append {
                 values_json(row)?,
                 row.orphaned,
             ])?;
+            if inserted == 0
+                && self.on_conflict == OnConflict::RefuseOther
+                && !says_the_same(connection, instance_id, process_id, row)?
+            {
+                return Err(StoreError::Diverged {
+                    highest: highest_before,
+                });
+            }
             new.push(inserted == 1);
         }
         self.insert_gaps(connection, instance_id)?;
@@ -134,6 +154,57 @@ pub(super) fn highest(
         .query_row(params![device.as_str(), instance.to_string()], |row| row.get(0))
         .optional()?;
     id.map_or(Ok(0), |id| highest_of(connection, id))
+}
+
+/// Whether the stored row of this sequence is the same observation.
+fn says_the_same(
+    connection: &Connection,
+    instance_id: i64,
+    process_id: i64,
+    row: &HistoryRow,
+) -> Result<bool, StoreError> {
+    let observation = &row.observation;
+    Ok(connection.prepare_cached(SAYS_THE_SAME)?.query_row(
+        params![
+            instance_id,
+            signed(observation.seq)?,
+            process_id,
+            observation.observed_at.get(),
+            observation.state.map(state_number),
+            observation.spec_hash.map(|hash| hash.0),
+            observation.pid,
+            observation.exit_code,
+            observation.restarts,
+            observation.reason,
+            observation.message,
+            values_json(row)?,
+        ],
+        |row| row.get(0),
+    )?)
+}
+
+/// Those of `sequences` that history has.
+pub(super) fn settled(
+    connection: &Connection,
+    device: &DeviceName,
+    instance: InstanceId,
+    sequences: &[Sequence],
+) -> Result<Vec<Sequence>, StoreError> {
+    let id: Option<i64> = connection
+        .prepare_cached(FIND_INSTANCE)?
+        .query_row(params![device.as_str(), instance.to_string()], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else {
+        return Ok(Vec::new());
+    };
+    let mut is_settled = connection.prepare_cached(IS_SETTLED)?;
+    let mut found = Vec::new();
+    for sequence in sequences {
+        if is_settled.exists(params![id, signed(*sequence)?])? {
+            found.push(*sequence);
+        }
+    }
+    Ok(found)
 }
 
 fn highest_of(connection: &Connection, instance_id: i64) -> Result<Sequence, StoreError> {

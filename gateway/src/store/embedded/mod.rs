@@ -148,6 +148,15 @@ impl EmbeddedStore {
                 .run(move |connection| history::highest(connection, &device, instance))
                 .await
                 .map(StoreReply::Highest),
+            StoreRequest::ReadSettled {
+                device,
+                instance,
+                sequences,
+            } => self
+                .readers()?
+                .run(move |connection| history::settled(connection, &device, instance, &sequences))
+                .await
+                .map(StoreReply::Settled),
             write => self.carry_out_write(write).await,
         }
     }
@@ -207,6 +216,7 @@ fn write(
             received_at,
             rows,
             gaps,
+            on_conflict,
         } => {
             let append = Append {
                 device,
@@ -215,12 +225,14 @@ fn write(
                 received_at,
                 rows,
                 gaps,
+                on_conflict,
             };
             let (new, highest) = append.run(connection)?;
             Ok(StoreReply::HistoryAppended { new, highest })
         }
         StoreRequest::ReadDevice { .. }
         | StoreRequest::ReadProcesses { .. }
+        | StoreRequest::ReadSettled { .. }
         | StoreRequest::ReadHighest { .. } => Err(StoreError::Closed),
     }
 }
@@ -229,6 +241,7 @@ impl Store for EmbeddedStore {
     async fn execute(&self, request: StoreRequest) -> StoreReply {
         match self.carry_out(request).await {
             Ok(reply) => reply,
+            Err(StoreError::Diverged { highest }) => StoreReply::HistoryDiverged { highest },
             Err(error) => {
                 if matches!(error, StoreError::Damaged { .. } | StoreError::OutOfRange(_)) {
                     tracing::error!(%error, "a step of the store was refused");

@@ -29,6 +29,8 @@ fn no_request_scans() {
         history::FIND_INSTANCE.to_owned(),
         history::FIND_PROCESS.to_owned(),
         history::HIGHEST.to_owned(),
+        history::IS_SETTLED.to_owned(),
+        history::SAYS_THE_SAME.to_owned(),
         tombstones::REMOVE_OLD.to_owned(),
         observations::sql(&device),
     ] {
