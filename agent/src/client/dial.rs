@@ -17,6 +17,7 @@ use super::{
     session::Session,
     socket::{Family, Traffic},
 };
+use crate::exit::chain;
 
 /// A gateway and the address of it that answered last.
 #[derive(Debug)]
@@ -56,9 +57,13 @@ impl Dialer {
             None => self.race(&gateway.url, addresses).await?,
         };
         gateway.address = Some(dialed.address);
-        Session::new(dialed.endpoint, dialed.connection, dialed.early)
+        let within = self.limits.connect_timeout;
+        Session::new(dialed.endpoint, dialed.connection, dialed.early, within)
             .await
-            .map_err(|error| Failure::new(FailureKind::Interrupted, format!("{}: {error}", gateway.url)))
+            .map_err(|error| {
+                let message = format!("{}: {}", gateway.url, chain(&error));
+                Failure::new(FailureKind::Interrupted, message)
+            })
     }
 
     async fn resolve(&self, url: &GatewayUrl) -> Result<Vec<SocketAddr>, Failure> {

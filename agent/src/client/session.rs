@@ -62,13 +62,14 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Starts HTTP/3 on a connection; `early` if its handshake is not complete.
+    /// Starts HTTP/3 on a connection, `within` a time; `early` if its handshake is not complete.
     pub(super) async fn new(
         endpoint: Endpoint,
         connection: Connection,
         early: Option<ZeroRttAccepted>,
-    ) -> Result<Self, h3::error::ConnectionError> {
-        let (requests, control) = start(&connection).await?;
+        within: Duration,
+    ) -> Result<Self, StartError> {
+        let (requests, control) = start(&connection, within).await?;
         Ok(Self {
             endpoint,
             connection,
@@ -113,7 +114,7 @@ impl Session {
         // The old client must be gone first: its reader would close the connection with the last handle.
         self.control.abort();
         let _ = (&mut self.control).await;
-        match start(&self.connection).await {
+        match start(&self.connection, limits.connect_timeout).await {
             Ok((requests, control)) => {
                 (self.requests, self.control) = (requests, control);
                 self.attempt(calls(), limits).await
@@ -141,13 +142,31 @@ impl Session {
     }
 }
 
+/// Why a connection cannot be used for requests.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// It broke.
+    #[error("HTTP/3 cannot start")]
+    Broken(#[from] h3::error::ConnectionError),
+    /// The gateway grants fewer streams than HTTP/3 needs.
+    #[error("HTTP/3 did not start within {}: the gateway grants no streams", humantime::format_duration(*.within))]
+    NoStreams {
+        /// How long it was waited for.
+        within: Duration,
+    },
+}
+
 type Started = (SendRequest<h3_quinn::OpenStreams, Bytes>, JoinHandle<()>);
 
-async fn start(connection: &Connection) -> Result<Started, h3::error::ConnectionError> {
+/// Opens the three streams of HTTP/3 (RFC 9114, section 6.2). A gateway that grants fewer makes that wait for as long as
+/// the connection lives, which is hours: hence the time.
+async fn start(connection: &Connection, within: Duration) -> Result<Started, StartError> {
     let mut builder = h3::client::builder();
     builder.send_grease(false).max_field_section_size(HEADER_BYTES);
     let transport = h3_quinn::Connection::new(connection.clone());
-    let (mut driver, requests) = builder.build::<_, _, Bytes>(transport).await?;
+    let (mut driver, requests) = timeout(within, builder.build::<_, _, Bytes>(transport))
+        .await
+        .map_err(|_| StartError::NoStreams { within })??;
     let control = tokio::spawn(async move {
         let reason = std::future::poll_fn(|cx| driver.poll_close(cx)).await;
         tracing::debug!(%reason, "the connection is over");

@@ -30,6 +30,9 @@ pub(crate) const LIMITS: ClientLimits = ClientLimits {
     desired_bytes: 64 * 1024,
 };
 
+/// Streams from client to server that are neither requests nor replies: as many as quinn grants by default.
+const CONTROL_STREAMS: u32 = 100;
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
@@ -103,7 +106,7 @@ impl Pki {
     }
 
     /// The server side, trusting devices of `devices` (its own authority, unless a test wants another).
-    fn server(&self, devices: &Self) -> quinn::ServerConfig {
+    fn server(&self, devices: &Self, control_streams: u32) -> quinn::ServerConfig {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -130,6 +133,7 @@ impl Pki {
         transport
             .mtu_discovery_config(None)
             .initial_rtt(Duration::from_millis(700));
+        transport.max_concurrent_uni_streams(control_streams.into());
         transport.max_idle_timeout(Some(Duration::from_secs(3600).try_into().unwrap()));
         config.transport_config(Arc::new(transport));
         let mut tokens = quinn::ValidationTokenConfig::default();
@@ -155,9 +159,18 @@ impl FakeGateway {
         Self::start_trusting(pki, pki, handler)
     }
 
+    /// Starts one that grants its peers only so many streams of the kind HTTP/3 needs three of.
+    pub(crate) fn start_granting(control_streams: u32, pki: &Pki, handler: Handler) -> Self {
+        Self::start_with(pki.server(pki, control_streams), handler)
+    }
+
     /// Starts one that trusts the devices of another authority.
     pub(crate) fn start_trusting(pki: &Pki, devices: &Pki, handler: Handler) -> Self {
-        let endpoint = Endpoint::server(pki.server(devices), (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self::start_with(pki.server(devices, CONTROL_STREAMS), handler)
+    }
+
+    fn start_with(config: quinn::ServerConfig, handler: Handler) -> Self {
+        let endpoint = Endpoint::server(config, (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let gateway = Self {
             address: endpoint.local_addr().unwrap(),
             _endpoint: endpoint.clone(),

@@ -196,3 +196,17 @@ async fn a_connection_closed_in_the_middle_is_a_failure_and_no_panic() {
         FailureKind::Interrupted
     );
 }
+
+#[tokio::test]
+async fn a_gateway_that_grants_too_few_streams_is_given_up_in_time() {
+    let pki = Pki::new();
+    for (streams, answers) in [(2, false), (3, true)] {
+        let gateway = FakeGateway::start_granting(streams, &pki, Arc::new(agreeable));
+        let mut client = gateway.client(&pki.device("buoy-1"));
+        let exchange = tokio::time::timeout(LIMITS.connect_timeout * 3, async {
+            client.exchange(&request(None)).await
+        });
+        let reply = exchange.await.expect("it ends in time");
+        assert_eq!(reply.report.is_ok(), answers, "{streams}: {reply:?}");
+    }
+}
