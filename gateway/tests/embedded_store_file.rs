@@ -1,4 +1,5 @@
-//! The embedded store's file: what is refused at opening, the stable views, the frozen schema, and speed at size.
+//! The embedded store's file: what is refused at opening, the stable views, the frozen schema, and
+//! reads that do not slow down with what others have stored.
 
 #![allow(
     clippy::unwrap_used,
@@ -273,28 +274,4 @@ async fn reading_one_devices_processes_does_not_depend_on_the_number_of_others()
         medians.push(times[50]);
     }
     assert!(medians[1] < medians[0] * 20, "{medians:?}");
-}
-
-/// Prints figures: `cargo test --release -p apollo-gateway --test embedded_store_file -- --ignored --nocapture`.
-#[tokio::test]
-#[ignore = "a measurement, not a test"]
-async fn append_speed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("x.db");
-    let store = EmbeddedStore::open(&path, Missing::Create).unwrap();
-    for number in 0..10_u64 {
-        let rows = (1..=10_000).map(|seq| row(number * 10_000 + seq)).collect();
-        let request = append("buoy", 1, rows);
-        let begun = Instant::now();
-        assert!(matches!(
-            store.execute(request).await,
-            StoreReply::HistoryAppended { .. }
-        ));
-        println!("10,000 rows in {:?}", begun.elapsed());
-    }
-    drop(store);
-    println!(
-        "{} bytes a row",
-        std::fs::metadata(&path).unwrap().len() / 100_000
-    );
 }
