@@ -130,10 +130,12 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let (udp, admin) = gateway.addresses();
     let udp: Vec<String> = udp.iter().map(ToString::to_string).collect();
     let line = format!("listening udp={} admin={admin}\n", udp.join(","));
-    // Nobody may be reading; that is no reason not to serve.
-    let _ = std::io::stdout()
-        .write_all(line.as_bytes())
-        .and_then(|()| std::io::stdout().flush());
+    let announce = move || {
+        // Nobody may be reading; that is no reason not to serve.
+        let _ = std::io::stdout()
+            .write_all(line.as_bytes())
+            .and_then(|()| std::io::stdout().flush());
+    };
     let mut again = Signals::install()
         .context("cannot listen for signals")
         .map_err(Failure::Failed)?;
@@ -141,7 +143,9 @@ async fn serve(config: &Config) -> Result<(), Failure> {
         again.next().await;
         again.next().await;
     };
-    gateway.run(async move { signals.next().await }, hurry).await;
+    gateway
+        .run(announce, async move { signals.next().await }, hurry)
+        .await;
     Ok(())
 }
 

@@ -100,11 +100,6 @@ enum Stopped {
 
 /// Runs `get`.
 pub fn run(args: &GetArgs) -> Result<(), Failure> {
-    if args.what == What::Objects(Kind::Device) && (args.device.is_some() || args.namespace.is_some()) {
-        return Err(Failure::Usage(anyhow::anyhow!(
-            "devices belong to no namespace or other device: give a NAME instead of -n or --device"
-        )));
-    }
     let reader = EmbeddedReader::open(&args.store.path).map_err(|error| Failure::Storage(error.into()))?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let printed = match (args.what, &args.name) {
@@ -118,7 +113,8 @@ pub fn run(args: &GetArgs) -> Result<(), Failure> {
         }
         (What::Objects(kind), None) => {
             let filter = ObjectFilter {
-                namespace: args.namespace.clone(),
+                // Devices belong to no namespace; as with other tools, saying one anyway changes nothing.
+                namespace: args.namespace.clone().filter(|_| kind.is_namespaced()),
                 device: args.device.clone(),
             };
             object::print_all(&reader, kind, &filter, args.output, &mut out)

@@ -12,6 +12,8 @@ use super::{error::OpenError, schema};
 /// How long a step waits for another process's transaction before it gives up. Every transaction here takes well under a
 /// second; the caller's own patience (a request's time limit) is longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same while opening: a gateway that cannot start has to say so within five seconds, its other steps included.
+const BUSY_TIMEOUT_OPENING: Duration = Duration::from_secs(3);
 /// Prepared statements kept per connection: all there are, with room.
 const CACHED_STATEMENTS: usize = 64;
 /// Attempts to switch a new file to WAL. Several processes may create it at once, and SQLite does not wait for a lock in
@@ -41,13 +43,14 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, OpenErro
         source,
     };
     let mut connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
+    connection.busy_timeout(BUSY_TIMEOUT_OPENING).map_err(unusable)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
     match version(&connection).map_err(unusable)? {
         Found::Empty => create(&mut connection, path)?,
         found => accept(found, path)?,
     }
     tune(&connection).map_err(unusable)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(unusable)?;
     Ok(connection)
 }
 

@@ -19,7 +19,7 @@ use crate::manifest::{Kind, ObjectKey};
 pub struct ObjectFilter {
     /// In this namespace.
     pub namespace: Option<String>,
-    /// Bound to this device.
+    /// Bound to this device; for Devices, this one itself.
     pub device: Option<DeviceName>,
 }
 
@@ -55,7 +55,7 @@ impl EmbeddedReader {
     ) -> Result<(), E> {
         let sql = format!(
             "SELECT {COLUMNS} FROM objects WHERE kind = :kind AND deleted_at_ms IS NULL \
-             AND (:namespace IS NULL OR namespace = :namespace) AND (:device IS NULL OR device = :device) \
+             AND (:namespace IS NULL OR namespace = :namespace) AND (:device IS NULL OR coalesce(device, name) = :device) \
              ORDER BY namespace, name"
         );
         let mut statement = self.connection.prepare_cached(&sql).map_err(StoreError::from)?;

@@ -138,7 +138,7 @@ FROM objects WHERE kind = 'DeviceProcess' AND deleted_at_ms IS NULL;
 CREATE VIEW observations AS
 SELECT i.device, i.epoch, i.instance, h.sequence AS seq, p.process,
     {observed} AS observed_at, {corrected} AS corrected_at, {received} AS received_at,
-    {clock} AS clock, {state} AS state, lower(hex(h.spec_hash)) AS spec_hash, h.reason, h.message,
+    {clock} AS clock, {state} AS state, nullif(lower(hex(h.spec_hash)), '') AS spec_hash, h.reason, h.message,
     coalesce(h.values_json, '{{}}') AS values_json, h.orphaned, h.pid, h.exit_code, h.restarts
 FROM history h JOIN instances i ON i.id = h.instance_id JOIN history_processes p ON p.id = h.process_id;
 
