@@ -129,20 +129,25 @@ fn a_report_without_a_readable_sequence_is_refused() {
     for row in [
         r#"{"process":"default/a"}"#,
         r#"{"seq":-1}"#,
-        r#"{"seq":9223372036854775808}"#,
+        r#"{"seq":18446744073709551616}"#,
         r#"{"seq":1,"seq":2}"#,
         r#"{"seq":[1]}"#,
     ] {
         let error = report(&format!(r#"[{{"seq":5}},{row}]"#)).unwrap_err();
         assert_eq!(error.field(), "observations[1].seq", "{row}");
     }
-    assert_eq!(
-        report(r#"[{"seq":9223372036854775807}]"#)
-            .unwrap()
-            .malformed
-            .len(),
-        1
-    );
+}
+
+#[test]
+fn r08_a_sequence_past_the_limit_is_refused_alone() {
+    let with = |seq: u64| {
+        let row = format!(r#"{{"seq":{seq},"process":"default/a","observedAt":"2026-11-23T09:00:00Z"}}"#);
+        report(&format!("[{row}]")).unwrap()
+    };
+    assert_eq!(with(limits::SEQUENCE_MAX).observations.len(), 1);
+    let past = with(limits::SEQUENCE_MAX + 1);
+    assert_eq!((past.observations.len(), past.malformed[0].seq), (0, limits::SEQUENCE_MAX + 1));
+    assert!(past.malformed[0].message.contains("2^63"));
 }
 
 /// Lists of fields in their order, which a derived decoder would take for the object they are not.

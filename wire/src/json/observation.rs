@@ -50,9 +50,6 @@ struct Fields<'a> {
 pub(super) fn decode(raw: &RawValue) -> Option<Result<Observation, Malformed>> {
     let key: Key = serde_json::from_str(raw.get()).ok()?;
     let seq: Sequence = serde_json::from_str(key.seq?.get()).ok()?;
-    if seq > limits::SEQUENCE_MAX {
-        return None;
-    }
     Some(fields(seq, raw).map_err(|message| Malformed { seq, message }))
 }
 
