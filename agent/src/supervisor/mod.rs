@@ -33,6 +33,7 @@ pub use output::{LAST_OUTPUT_BYTES, LOG_FILE_BYTES};
 pub use run_records::{RunRecordError, RunRecords};
 
 use crate::queue::NewObservation;
+use run_records::Records;
 
 /// What a supervisor needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -126,7 +127,7 @@ impl SupervisorHandle {
         let setup = Setup { data_dir, ..setup };
         let task = tokio::spawn(task::supervise(
             setup,
-            records,
+            Records::new(records),
             observations,
             received,
             child_ended,

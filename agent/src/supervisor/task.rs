@@ -14,7 +14,9 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Orders, RunRecords, Setup, children::Children, left_overs, output, process_table, spawn};
+use super::{
+    Orders, Setup, children::Children, left_overs, output, process_table, run_records::Records, spawn,
+};
 use crate::{
     clock,
     queue::{NewObservation, SupervisedProcess},
@@ -34,12 +36,12 @@ struct RunEnded {
 /// Runs until everything is stopped after an order to shut down.
 pub(super) async fn supervise(
     setup: Setup,
-    mut records: Box<dyn RunRecords>,
+    records: Records,
     observations: mpsc::Sender<NewObservation>,
     mut orders: watch::Receiver<Orders>,
     mut child_ended: Signal,
 ) {
-    let left_overs = clean_up(&setup, &mut *records).await;
+    let left_overs = clean_up(&setup, &records).await;
     let mut task = Task::new(setup, records, observations);
     for observation in left_overs {
         task.send(observation).await;
@@ -76,7 +78,7 @@ pub(super) async fn supervise(
                 }
             }
             _ = child_ended.recv() => task.children.reap(),
-            Some(Ok(ended)) = task.followers.join_next() => task.ended(ended),
+            Some(Ok(ended)) = task.followers.join_next() => task.ended(ended).await,
             () = wake, if timer.is_some() || give_up_at.is_some() => {
                 if give_up_at.is_some_and(|at| at <= Instant::now()) {
                     tracing::error!("processes that do not die are left behind");
@@ -94,14 +96,14 @@ enum Progress {
 }
 
 /// Stops what an earlier life left over; returns what to report of it.
-async fn clean_up(setup: &Setup, records: &mut dyn RunRecords) -> Vec<NewObservation> {
-    let known = records.list_runs().unwrap_or_else(|error| {
+async fn clean_up(setup: &Setup, records: &Records) -> Vec<NewObservation> {
+    let known = records.list().await.unwrap_or_else(|error| {
         tracing::error!(%error, "the records of running processes cannot be read");
         Vec::new()
     });
     let stopped = left_overs::stop(&known, &setup.data_dir, &setup.boot_id, setup.left_over_grace).await;
     for record in known {
-        delete(records, &record.process);
+        delete(records, record.process).await;
     }
     stopped
 }
@@ -114,14 +116,14 @@ struct Task {
     supervisor: Supervisor,
     children: Children,
     followers: JoinSet<RunEnded>,
-    records: Box<dyn RunRecords>,
+    records: Records,
     observations: mpsc::Sender<NewObservation>,
     /// The receiver of observations is gone.
     nobody_listens: bool,
 }
 
 impl Task {
-    fn new(setup: Setup, records: Box<dyn RunRecords>, observations: mpsc::Sender<NewObservation>) -> Self {
+    fn new(setup: Setup, records: Records, observations: mpsc::Sender<NewObservation>) -> Self {
         Self {
             logs: setup.data_dir.join("logs"),
             origin: Instant::now(),
@@ -165,7 +167,7 @@ impl Task {
                     run,
                     spec_hash,
                     spec,
-                } => self.spawn(process, run, spec_hash, &spec),
+                } => self.spawn(process, run, spec_hash, &spec).await,
                 Effect::Signal { process, run, signal } => {
                     tracing::info!(%process, ?signal, "stopping a process");
                     self.children.signal(run, signal);
@@ -182,11 +184,10 @@ impl Task {
         Progress::Going
     }
 
-    fn spawn(&mut self, process: ProcessRef, run: RunId, spec_hash: SpecHash, spec: &ProcessSpec) {
+    async fn spawn(&mut self, process: ProcessRef, run: RunId, spec_hash: SpecHash, spec: &ProcessSpec) {
         let event = match spawn::spawn(&process, spec, &self.setup.data_dir) {
             Ok((child, output)) => {
                 let pid = child.id();
-                self.record(&process, pid, spec_hash);
                 let ended = self.children.add(run, child);
                 let log = output::log_path(&self.logs, &process);
                 let follow = output::follow(output, log, ended);
@@ -200,6 +201,7 @@ impl Task {
                         last_output,
                     }
                 });
+                self.record(&process, pid, spec_hash).await;
                 Event::Spawned { process, run, pid }
             }
             Err(error) => {
@@ -215,9 +217,9 @@ impl Task {
         self.handle(event);
     }
 
-    /// Writes down that a child is alive. Where that fails (the disk is full) it runs all the same: after a kill of the
+    /// Writes down that a child is alive, before anybody hears of it. Where that fails (the disk is full) it runs all the same: after a kill of the
     /// agent it is still found by its environment.
-    fn record(&mut self, process: &ProcessRef, pid: u32, spec_hash: SpecHash) {
+    async fn record(&self, process: &ProcessRef, pid: u32, spec_hash: SpecHash) {
         let Some(entry) = process_table::look_up(pid) else {
             return;
         };
@@ -228,12 +230,12 @@ impl Task {
             boot_id: self.setup.boot_id.clone(),
             spec_hash,
         };
-        if let Err(error) = self.records.put_run(&record) {
+        if let Err(error) = self.records.put(record).await {
             tracing::error!(%process, %error, "the record of a running process cannot be written");
         }
     }
 
-    fn ended(&mut self, ended: RunEnded) {
+    async fn ended(&mut self, ended: RunEnded) {
         let RunEnded {
             process,
             run,
@@ -241,7 +243,7 @@ impl Task {
             last_output,
         } = ended;
         let Some(exit) = exit else { return };
-        delete(&mut *self.records, &process);
+        delete(&self.records, process.clone()).await;
         self.handle(Event::Exited {
             process,
             run,
@@ -281,8 +283,8 @@ impl Task {
     }
 }
 
-fn delete(records: &mut dyn RunRecords, process: &ProcessRef) {
-    if let Err(error) = records.delete_run(process) {
+async fn delete(records: &Records, process: ProcessRef) {
+    if let Err(error) = records.delete(process.clone()).await {
         tracing::error!(%process, %error, "the record of an ended process cannot be removed");
     }
 }
