@@ -54,9 +54,10 @@ fn append(criterion: &mut Criterion) {
     group.finish();
     // The last handle writes the log back into the file.
     drop(store);
-    if appended > 0 {
-        let bytes = std::fs::metadata(&path).unwrap().len();
-        println!("{} bytes a row in the file, of {appended} rows", bytes / appended);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    // Nothing was appended if the command line chose other benchmarks.
+    if let Some(row_bytes) = bytes.checked_div(appended) {
+        println!("{row_bytes} bytes a row in the file, of {appended} rows");
     }
 }
 
