@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use apollo_agent_core::engine::Event;
+use apollo_wire::limits::DESIRED_PROCESSES;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Driver, DriverError};
@@ -16,6 +17,10 @@ const STORED_AT_ONCE: usize = 64;
 /// How long to wait before storing again what a full or locked disk refused. The supervisor waits meanwhile: its
 /// channel is bounded.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Most observations kept in memory while the agent is stopping and the disk refuses them: two of each process a document
+/// may name, the one under way and that of its end. A few megabytes at worst.
+const KEPT_WHILE_STOPPING: usize = 2 * DESIRED_PROCESSES;
 
 /// The receiving end, and what could not be stored yet.
 pub(super) struct Intake {
@@ -42,8 +47,28 @@ impl Intake {
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.observations.is_some()
+    /// Whether to receive more. While the disk refuses, the supervisor waits, unless it is to end: then it must not, and
+    /// what it says is kept in memory until the disk takes it.
+    pub(super) fn takes_in(&self, stopping: bool) -> bool {
+        let refused = self.retry_at.is_some();
+        let has_room = self.unsaved.len() < KEPT_WHILE_STOPPING;
+        self.observations.is_some() && (!refused || stopping && has_room)
+    }
+
+    /// Keeps observations behind those the disk refused.
+    pub(super) fn keep(&mut self, observations: Vec<NewObservation>) {
+        self.unsaved.extend(observations);
+    }
+
+    /// Receives no more; whoever sends learns it. What is in the channel is still kept.
+    pub(super) fn close(&mut self) {
+        let Some(mut observations) = self.observations.take() else {
+            return;
+        };
+        observations.close();
+        while let Ok(observation) = observations.try_recv() {
+            self.unsaved.push(observation);
+        }
     }
 
     /// When to store again what was refused; `None` if nothing was.

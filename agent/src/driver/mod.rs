@@ -12,6 +12,7 @@ mod effects;
 mod exchange;
 mod intake;
 mod queue_thread;
+mod stopping;
 mod sync_lock;
 
 use std::{path::PathBuf, time::Duration};
@@ -36,13 +37,11 @@ use crate::{
 use exchange::{Finished, Taken};
 use intake::Intake;
 pub use queue_thread::{QueueThread, QueueThreadGone};
+use stopping::Stopping;
 
 /// How often the database is looked at for rows of other processes (`observe`). Looking reads shared memory, no disk;
 /// a row waits for company much longer than this.
 const ROWS_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last exchange may take once everything else has ended: a handshake and a round trip on a satellite
-/// link. What does not get through is on disk.
-const LAST_EXCHANGE: Duration = Duration::from_secs(5);
 
 /// What a driver works with.
 pub struct Setup {
@@ -214,7 +213,7 @@ impl Driver {
         self.close().await
     }
 
-    /// Goes on until `stop` is done; then stops the processes, tries one last exchange, and ends.
+    /// Goes on until `stop` is done; then stops the processes, tries one last exchange, and ends (see [`stopping`]).
     ///
     /// # Errors
     /// [`DriverError::Gone`].
@@ -222,7 +221,7 @@ impl Driver {
         let mut stop = std::pin::pin!(stop);
         let mut rows = interval(ROWS_INTERVAL);
         rows.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut stop_asked, mut last_exchange_by) = (false, None);
+        let mut stopping = Stopping::default();
         while !self.stopped {
             self.perform_effects().await?;
             if self.stopped {
@@ -232,14 +231,15 @@ impl Driver {
                 .engine
                 .poll_timeout()
                 .map(|due| self.origin + due.since(Monotonic::ZERO));
-            let saving = self.intake.retry_at();
+            let (saving, end_by) = (self.intake.retry_at(), stopping.end_by());
+            let takes_in = self.intake.takes_in(stopping.is_asked());
             let occurrence = tokio::select! {
                 biased;
                 // Cancel-safe: the future is pinned outside and only polled here.
-                () = &mut stop, if !stop_asked => Occurrence::StopAsked,
+                () = &mut stop, if !stopping.is_asked() => Occurrence::StopAsked,
                 // Cancel-safe: `recv_many` takes nothing unless it completes. First come observations, then the link:
                 // what was seen must be on disk, an exchange can wait.
-                received = self.intake.receive(), if self.intake.is_open() && saving.is_none() => match received {
+                received = self.intake.receive(), if takes_in => match received {
                     Some(observations) => Occurrence::Observations(observations),
                     None => Occurrence::SupervisorEnded,
                 },
@@ -250,43 +250,27 @@ impl Driver {
                 () = at(due), if due.is_some() => Occurrence::TimerDue,
                 // Cancel-safe: a tick not taken stays due.
                 _ = rows.tick() => Occurrence::LookForRows,
-                () = at(last_exchange_by), if last_exchange_by.is_some() => Occurrence::TimeIsUp,
+                () = at(end_by), if end_by.is_some() => Occurrence::TimeIsUp,
             };
             match occurrence {
-                Occurrence::StopAsked => {
-                    stop_asked = true;
-                    match &self.supervisor {
-                        Some(supervisor) => supervisor.request_shutdown(),
-                        None => last_exchange_by = Some(self.begin_last_exchange()),
-                    }
-                }
+                Occurrence::StopAsked => self.on_stop_asked(&mut stopping),
+                Occurrence::Observations(observations) if saving.is_some() => self.intake.keep(observations),
                 Occurrence::Observations(observations) => self.store(observations).await?,
                 Occurrence::SaveAgain => {
                     let unsaved = self.intake.take_unsaved();
                     self.store(unsaved).await?;
                 }
-                Occurrence::SupervisorEnded => {
-                    if !stop_asked {
-                        tracing::error!("the supervisor has ended by itself; ending");
-                    }
-                    stop_asked = true;
-                    last_exchange_by = Some(self.begin_last_exchange());
-                }
+                Occurrence::SupervisorEnded => self.on_supervisor_ended(&mut stopping),
                 Occurrence::ExchangeOver(over) => self.on_exchange_over(*over),
                 Occurrence::TimerDue => self.tell(Event::TimerFired),
                 Occurrence::LookForRows => self.look_for_rows().await?,
                 Occurrence::TimeIsUp => {
-                    tracing::info!("the last exchange takes too long; what waits is on disk");
+                    tracing::warn!("ending takes too long; ending at once");
                     break;
                 }
             }
         }
         self.close().await
-    }
-
-    fn begin_last_exchange(&mut self) -> Instant {
-        self.tell(Event::Shutdown);
-        Instant::now() + LAST_EXCHANGE
     }
 
     fn tell(&mut self, event: Event) {
@@ -296,20 +280,6 @@ impl Driver {
     /// The engine's clock: time since the driver began, time asleep not counted.
     fn now(&self) -> Monotonic {
         Monotonic::ZERO.plus(self.origin.elapsed())
-    }
-
-    async fn close(mut self) -> Result<Summary, DriverError> {
-        if let Some(supervisor) = self.supervisor.take() {
-            supervisor.shutdown().await;
-        }
-        if let Some(exchange) = self.in_flight.take() {
-            exchange.abort();
-        }
-        if let Some(client) = self.client.take() {
-            client.close().await;
-        }
-        self.count_traffic().await?;
-        Ok(self.summary)
     }
 }
 

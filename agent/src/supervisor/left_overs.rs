@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use tokio::time::{Instant, sleep};
 
 use super::{
+    Setup,
     children::{group_id, signal_group},
     process_table::{self, ProcessEntry},
     spawn::{DATA_DIR_VARIABLE, PROCESS_VARIABLE},
@@ -26,8 +27,6 @@ use crate::{
 pub const LEFT_OVER_GRACE: Duration = Duration::from_secs(10);
 /// How often to look whether they are gone: they are not our children any more, so nobody tells us.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// How long SIGKILL may take. A process that is still there then hangs in the kernel, and waiting does not help it.
-const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// One process found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +36,13 @@ struct LeftOver {
 }
 
 /// Finds and stops them all; one observation for each process that had any.
-pub(super) async fn stop(
-    records: &[SupervisedProcess],
-    data_dir: &Path,
-    boot_id: &str,
-    grace: Duration,
-) -> Vec<NewObservation> {
+pub(super) async fn stop(records: &[SupervisedProcess], setup: &Setup) -> Vec<NewObservation> {
     let mut stopped: BTreeMap<ProcessRef, NewObservation> = BTreeMap::new();
     let mut signal = Signal::SIGTERM;
     let mut signalled: Vec<ProcessEntry> = Vec::new();
-    let mut deadline = Instant::now() + grace;
+    let mut deadline = Instant::now() + setup.left_over_grace;
     loop {
-        let found = find(records, data_dir, boot_id);
+        let found = find(records, &setup.data_dir, &setup.boot_id);
         for left_over in &found {
             if !signalled.contains(&left_over.entry) {
                 signalled.push(left_over.entry);
@@ -68,7 +62,7 @@ pub(super) async fn stop(
             }
             signal = Signal::SIGKILL;
             signalled.clear();
-            deadline = Instant::now() + KILL_WAIT;
+            deadline = Instant::now() + setup.kill_wait;
         }
         sleep(LOOK_AGAIN).await;
     }

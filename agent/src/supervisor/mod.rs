@@ -18,7 +18,7 @@ mod run_records;
 mod spawn;
 mod task;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use apollo_agent_core::supervise::Limits;
 use apollo_wire::DesiredState;
@@ -35,6 +35,9 @@ pub use run_records::{RunRecordError, RunRecords};
 use crate::queue::NewObservation;
 use run_records::Records;
 
+/// How long SIGKILL may take. A process that is still there then hangs in the kernel, and must not hold the agent.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+
 /// What a supervisor needs to know of its surroundings.
 #[derive(Debug, Clone)]
 pub struct Setup {
@@ -47,7 +50,9 @@ pub struct Setup {
     /// This boot's id, see [`crate::clock::boot_id`]: a process id of another boot means nothing.
     pub boot_id: String,
     /// How long processes left over from a killed agent have between SIGTERM and SIGKILL.
-    pub left_over_grace: std::time::Duration,
+    pub left_over_grace: Duration,
+    /// How long SIGKILL may take.
+    pub kill_wait: Duration,
 }
 
 impl Setup {
@@ -60,6 +65,7 @@ impl Setup {
             seed,
             boot_id: crate::clock::boot_id(),
             left_over_grace: LEFT_OVER_GRACE,
+            kill_wait: KILL_WAIT,
         }
     }
 }
@@ -93,6 +99,7 @@ struct Orders {
 pub struct SupervisorHandle {
     orders: watch::Sender<Orders>,
     task: JoinHandle<()>,
+    longest_shutdown: Duration,
 }
 
 impl SupervisorHandle {
@@ -125,6 +132,7 @@ impl SupervisorHandle {
         let child_ended = signal(SignalKind::child()).map_err(StartError::Signal)?;
         let (orders, received) = watch::channel(Orders::default());
         let setup = Setup { data_dir, ..setup };
+        let longest_shutdown = setup.left_over_grace + setup.limits.shutdown_grace_max + 2 * setup.kill_wait;
         let task = tokio::spawn(task::supervise(
             setup,
             Records::new(records),
@@ -132,7 +140,11 @@ impl SupervisorHandle {
             received,
             child_ended,
         ));
-        Ok(Self { orders, task })
+        Ok(Self {
+            orders,
+            task,
+            longest_shutdown,
+        })
     }
 
     /// Makes `desired` what runs here. Never waits; a later call replaces an earlier one that was not yet looked at.
@@ -144,6 +156,13 @@ impl SupervisorHandle {
     /// Asks for every process to be stopped, without waiting.
     pub fn request_shutdown(&self) {
         self.orders.send_modify(|orders| orders.shutdown = true);
+    }
+
+    /// How long a shutdown takes at most, as long as the disk is there: the longest grace and a few seconds for the kernel,
+    /// after the same for processes left over from an earlier agent, for they come first.
+    #[must_use]
+    pub fn longest_shutdown(&self) -> Duration {
+        self.longest_shutdown
     }
 
     /// Stops every process and waits for that: at most the longest grace, capped by `Limits::shutdown_grace_max`, and a

@@ -22,9 +22,6 @@ use crate::{
     queue::{NewObservation, SupervisedProcess},
 };
 
-/// How long after the last SIGKILL of a shutdown the kernel may take; a process that hangs in it must not hold the agent.
-const KILL_WAIT: Duration = Duration::from_secs(5);
-
 /// The end of a run, with all its output read.
 struct RunEnded {
     process: ProcessRef,
@@ -101,7 +98,7 @@ async fn clean_up(setup: &Setup, records: &Records) -> Vec<NewObservation> {
         tracing::error!(%error, "the records of running processes cannot be read");
         Vec::new()
     });
-    let stopped = left_overs::stop(&known, &setup.data_dir, &setup.boot_id, setup.left_over_grace).await;
+    let stopped = left_overs::stop(&known, setup).await;
     for record in known {
         delete(records, record.process).await;
     }
@@ -156,7 +153,7 @@ impl Task {
     /// Tells the supervisor, and says when to stop waiting.
     fn shut_down(&mut self) -> Instant {
         self.handle(Event::Shutdown);
-        Instant::now() + self.setup.limits.shutdown_grace_max + KILL_WAIT
+        Instant::now() + self.setup.limits.shutdown_grace_max + self.setup.kill_wait
     }
 
     async fn perform_effects(&mut self) -> Progress {

@@ -10,74 +10,17 @@ use std::{
 
 use apollo_agent::{
     clock,
-    driver::{Driver, Setup, Summary},
-    metrics::Metrics,
-    queue::{NewObservation, Queue, QueueLimits},
+    queue::{Queue, QueueLimits},
 };
-use apollo_agent_core::engine::{FailureKind, Limits};
+use apollo_agent_core::engine::FailureKind;
 use apollo_wire::{DesiredState, RejectReason, Rejection, binary};
 use bytes::Bytes;
 
 use crate::{
-    fake_gateway::{FakeGateway, Handler, Pki, Script, Seen, accept_all, agreeable, factory},
+    fake_gateway::{Script, Seen, accept_all, agreeable},
+    rig::Rig,
     wait,
 };
-
-const FEW_ROWS: Limits = Limits {
-    sync_interval: Duration::from_millis(100),
-    heartbeat: Duration::from_millis(200),
-    batch_rows: 4,
-    batch_bytes: 64 * 1024,
-    backoff_initial: Duration::from_millis(50),
-    backoff_cap: Duration::from_millis(200),
-    refused_delay: Duration::from_millis(200),
-    retry_after_cap: Duration::from_secs(1),
-};
-
-struct Rig {
-    pki: Pki,
-    data: tempfile::TempDir,
-    gateway: FakeGateway,
-}
-
-impl Rig {
-    fn new(handler: Handler) -> Self {
-        Self::over(tempfile::tempdir().unwrap(), handler)
-    }
-
-    fn over(data: tempfile::TempDir, handler: Handler) -> Self {
-        let pki = Pki::new();
-        let gateway = FakeGateway::start(&pki, handler);
-        Self { pki, data, gateway }
-    }
-
-    fn queue(&self) -> Queue {
-        Queue::open(self.data.path(), QueueLimits::default()).unwrap()
-    }
-
-    fn add(&self, rows: usize) {
-        let row = NewObservation::new("default/collector".parse().unwrap(), &clock::read());
-        self.queue().append(&vec![row; rows]).unwrap();
-    }
-
-    async fn driver(&self) -> Driver {
-        let identity = self.pki.device("buoy-1");
-        let setup = Setup {
-            limits: FEW_ROWS,
-            device: identity.device.clone(),
-            queue: self.queue(),
-            data_dir: self.data.path().to_owned(),
-            clients: factory(&[self.gateway.url()], &identity),
-            metrics: Metrics::default(),
-            seed: 1,
-        };
-        Driver::new(setup, None).await.unwrap()
-    }
-
-    async fn sync(&self) -> Summary {
-        self.driver().await.run_once().await.unwrap()
-    }
-}
 
 #[tokio::test]
 async fn one_sync_drains_many_batches_and_a_second_sends_nothing_again() {

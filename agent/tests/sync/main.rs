@@ -10,4 +10,6 @@ mod driver;
 mod fake_gateway;
 mod link;
 mod replies;
+mod rig;
+mod stopping;
 mod wait;
