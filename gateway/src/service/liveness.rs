@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use apollo_gateway_core::{
     object::{DeviceObject, ProcessObject, Versioned},
-    reconcile::Reconcile,
+    reconcile::{Reconcile, Reconciled},
     tracker::{MonotonicMs, Task, Tracker},
 };
 use apollo_wire::DeviceName;
@@ -24,7 +24,7 @@ pub(super) struct Liveness<S> {
     service: Arc<Service<S>>,
     tracker: Tracker,
     /// At most twice `Policy::repairs_at_once`: no more are started while one lot is running.
-    running: JoinSet<()>,
+    running: JoinSet<(DeviceName, Reconciled)>,
     /// Zero of the monotonic clock.
     began: Instant,
 }
@@ -65,22 +65,54 @@ impl<S: Store> Liveness<S> {
                     self.start(task);
                 }
             }
-            Some(_) = self.running.join_next(), if !self.running.is_empty() => {}
+            Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
+                // An error is a task that was cancelled with the runtime.
+                if let Ok((device, done)) = ended {
+                    self.tracker.reconciled(&device, &done, self.now_ms());
+                }
+            }
         }
     }
 
     fn start(&mut self, task: Task) {
         let service = self.service.clone();
         let now = (service.clock)();
+        let device = task.device.clone();
         let machine = Reconcile::new(task, now, &service.policy, rand::random());
         self.running.spawn(async move {
             let done = drive(&service.store, machine).await;
             service.account_writes("Device", done.device_writes);
             service.account_writes("DeviceProcess", done.process_writes);
+            (device, done)
         });
     }
 
     fn now_ms(&self) -> MonotonicMs {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{
+        super::scripted::{Scripted, device, service},
+        Liveness,
+    };
+
+    #[tokio::test]
+    async fn a_repair_that_failed_because_the_store_was_busy_is_tried_again() {
+        let service = service(Scripted::default(), |policy| policy.repair_after_ms = 1);
+        let mut liveness = Liveness::new(service.clone());
+        liveness.device_seen(&device("buoy-17"));
+        let tried_thrice = async {
+            while service.store().asked() < 3 {
+                liveness.work().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), tried_thrice)
+            .await
+            .expect("tries go on while nothing else happens");
     }
 }

@@ -13,6 +13,8 @@ mod follow;
 pub mod index;
 mod liveness;
 mod report;
+#[cfg(test)]
+mod scripted;
 pub mod slots;
 
 pub use index::Index;
