@@ -105,6 +105,8 @@ pub struct WatchEnded;
 impl WatchEnded {
     /// Logs.
     pub fn emit(self) {
-        tracing::error!("the store's watch ended; desired state is not served any more");
+        tracing::error!(
+            "the store's watch ended; desired state is not served until a new one has told everything"
+        );
     }
 }

@@ -3,10 +3,7 @@
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use apollo_gateway_core::{
@@ -14,7 +11,7 @@ use apollo_gateway_core::{
     object::ProcessObject,
 };
 use apollo_wire::{DeviceName, ProcessRef};
-use tokio::sync::{Notify, futures::OwnedNotified};
+use tokio::sync::{Notify, futures::OwnedNotified, watch};
 
 /// Bells shared by all devices: a change wakes the polls of its own device and one in so many others, and those look and
 /// go back to sleep. With 20,000 held polls that is 20.
@@ -23,7 +20,7 @@ const BELLS: usize = 1024;
 /// Every device's desired state, ready to serve.
 pub struct Index {
     desired: RwLock<DesiredIndex>,
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
     bells: Vec<Arc<Notify>>,
     hasher: RandomState,
 }
@@ -32,7 +29,7 @@ impl Default for Index {
     fn default() -> Self {
         Self {
             desired: RwLock::default(),
-            ready: AtomicBool::new(false),
+            ready: watch::Sender::new(false),
             bells: (0..BELLS).map(|_| Arc::default()).collect(),
             hasher: RandomState::new(),
         }
@@ -40,9 +37,15 @@ impl Default for Index {
 }
 
 impl Index {
-    /// Whether everything that existed at the start is in it. Before that, "nothing to run" might be a lie.
+    /// Whether everything that exists is in it. Before that, "nothing to run" might be a lie.
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        *self.ready.borrow()
+    }
+
+    /// Waits for [`Self::is_ready`]. Cancel-safe.
+    pub async fn ready(&self) {
+        // The sender lives as long as this borrow.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
     /// Answers a poll: one lookup.
@@ -84,8 +87,14 @@ impl Index {
             .for_each(|device| self.bell(device).notify_waiters());
     }
 
+    /// Takes in a state of everything made anew: what is not in it is gone.
+    pub(super) fn replace(&self, desired: DesiredIndex) {
+        *self.desired.write().unwrap_or_else(PoisonError::into_inner) = desired;
+        self.bells.iter().for_each(|bell| bell.notify_waiters());
+    }
+
     pub(super) fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Ordering::Release);
+        self.ready.send_replace(ready);
     }
 
     #[expect(

@@ -18,7 +18,8 @@ pub trait Store: Send + Sync + 'static {
     fn execute(&self, request: StoreRequest) -> impl Future<Output = StoreReply> + Send;
 
     /// Starts telling of every object: first all that exist, then [`Change::Synced`], then each change, also those made
-    /// by other processes. Ends only with the store. The channel is bounded: a slow reader slows the watch, not the store.
+    /// by other processes. Ends with the store, or when it can no longer tell of everything: then a new one has to be started.
+    /// The channel is bounded: a slow reader slows the watch, not the store.
     fn watch(&self) -> mpsc::Receiver<Change>;
 }
 
