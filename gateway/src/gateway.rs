@@ -103,9 +103,14 @@ impl Gateway {
         (&self.addresses.0, self.addresses.1)
     }
 
-    /// Serves until `stop` resolves, then drains: not ready, GOAWAY, finish what is under way, close. What is not
+    /// Serves until `stop` resolves; `serving` is called once every request can be answered. Then drains: not ready, GOAWAY, finish what is under way, close. What is not
     /// finished within the grace, or when `hurry` resolves, is cut off.
-    pub async fn run(self, stop: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
+    pub async fn run(
+        self,
+        serving: impl FnOnce(),
+        stop: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) {
         let mut background = JoinSet::new();
         background.spawn(self.service.clone().follow());
         background.spawn(self.admin.run());
@@ -119,12 +124,19 @@ impl Gateway {
         for endpoint in &self.endpoints {
             listeners.spawn(listener::run(endpoint.clone(), self.shared.clone()));
         }
-        events::Serving {
-            udp: &self.addresses.0,
-            admin: self.addresses.1,
+        let mut stop = std::pin::pin!(stop);
+        tokio::select! {
+            () = self.service.index.ready() => {
+                events::Serving {
+                    udp: &self.addresses.0,
+                    admin: self.addresses.1,
+                }
+                .emit();
+                serving();
+                stop.await;
+            }
+            () = &mut stop => {}
         }
-        .emit();
-        stop.await;
         events::DrainBegun {
             grace: self.shutdown_grace,
         }

@@ -70,7 +70,9 @@ impl Fixture {
         let (udp, admin) = gateway.addresses();
         let (udp, admin) = (udp[0], admin);
         let (stop, stopped) = oneshot::channel::<()>();
+        let (announce, serving) = oneshot::channel::<()>();
         let running = tokio::spawn(gateway.run(
+            move || announce.send(()).unwrap(),
             async {
                 let _ = stopped.await;
             },
@@ -87,7 +89,7 @@ impl Fixture {
             stop: Some(stop),
             running,
         };
-        until(async || fixture.admin_get("/readyz").await.0 == 200).await;
+        tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap();
         fixture
     }
 
