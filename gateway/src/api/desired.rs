@@ -19,6 +19,12 @@ const WAIT_SECONDS_MAX: u64 = 3600;
 /// `Retry-After` of a poll that comes before the index is complete: it takes seconds after a start.
 const INDEX_RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// Whether a request's answer may wait a moment for a report's: a poll that is answered with what there is. One that is
+/// held has no answer yet.
+pub(super) fn is_plain(query: Option<&str>) -> bool {
+    wait(query) == Ok(Duration::ZERO)
+}
+
 impl<S: Store> Api<S> {
     /// Sets `held` if the answer was kept waiting.
     pub(super) async fn desired(&self, head: &Parts, device: &DeviceName, held: &mut bool) -> Reply {

@@ -32,6 +32,28 @@ pub struct Api<S> {
     body_budget: Semaphore,
 }
 
+/// What a request's answer means for others of its connection: which of them go out together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Companion {
+    /// A report: worth waiting for.
+    Report,
+    /// A poll answered with what there is: it waits for reports, its device wants both answers anyway.
+    Poll,
+    /// Neither.
+    None,
+}
+
+impl Companion {
+    /// By the head of the request.
+    pub fn of(head: &Parts) -> Self {
+        match (Route::of(head.uri.path()), &head.method) {
+            (Route::Report, &Method::POST) => Self::Report,
+            (Route::Desired, &Method::GET) if desired::is_plain(head.uri.query()) => Self::Poll,
+            _ => Self::None,
+        }
+    }
+}
+
 /// Where a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {

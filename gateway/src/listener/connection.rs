@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::{task::JoinSet, time::Instant};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::time::Instant;
 
-use super::{Shared, caller::Caller, guard, limits, load::Counted, request};
+use super::{Shared, caller::Caller, guard, in_work::InWork, limits, load::Counted, request};
 use crate::{events, store::Store};
 
 type Http3 = h3::server::Connection<guard::Connection, Bytes>;
@@ -13,15 +14,34 @@ type Http3 = h3::server::Connection<guard::Connection, Bytes>;
 /// H3_NO_ERROR (RFC 9114, section 8.1).
 const NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);
 
-/// Serves a connection until it ends, or until a drain has finished what was under way.
-pub async fn serve<S: Store>(connecting: quinn::Connecting, shared: Arc<Shared<S>>, counted: Counted) {
+/// A connection whose first packet has been taken in, and nothing after it.
+pub(super) struct Begun {
+    connection: quinn::Connection,
+    handshake: quinn::ZeroRttAccepted,
+    resumed: bool,
+}
+
+/// Takes in the first packet; `None` if it is no handshake. Not in the connection's own task, which may run only after
+/// the client's next packets have been taken in.
+pub(super) fn begin(incoming: quinn::Incoming) -> Option<Begun> {
     // Requests in 0-RTT are answered at once: both routes are safe to be replayed (docs/api.md).
-    // On the accepting side this never fails; if it did, the connection would simply be dropped.
-    let Ok((connection, handshake)) = connecting.into_0rtt() else {
-        return;
-    };
+    let (connection, handshake) = incoming.accept().ok()?.into_0rtt().ok()?;
     // A stored session brings its certificate along; a full handshake has yet to ask for it.
     let resumed = connection.peer_identity().is_some();
+    Some(Begun {
+        connection,
+        handshake,
+        resumed,
+    })
+}
+
+/// Serves a connection until it ends, or until a drain has finished what was under way.
+pub(super) async fn serve<S: Store>(begun: Begun, shared: Arc<Shared<S>>, counted: Counted) {
+    let Begun {
+        connection,
+        handshake,
+        resumed,
+    } = begun;
     let mut builder = h3::server::builder();
     builder
         .send_grease(false)
@@ -36,7 +56,6 @@ pub async fn serve<S: Store>(connecting: quinn::Connecting, shared: Arc<Shared<S
         caller: Arc::new(Caller::new(connection.clone(), shared.tls.clone())),
         connection,
         shared,
-        requests: JoinSet::new(),
         resumed,
         early: false,
         counted,
@@ -48,8 +67,6 @@ struct Session<S> {
     connection: quinn::Connection,
     caller: Arc<Caller>,
     shared: Arc<Shared<S>>,
-    /// At most [`limits::REQUEST_STREAMS`]: a stream counts until its task lets go of it.
-    requests: JoinSet<()>,
     resumed: bool,
     early: bool,
     counted: Counted,
@@ -60,10 +77,16 @@ impl<S: Store> Session<S> {
         let lifecycle = self.shared.lifecycle.clone();
         let handshake_deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
         let (mut established, mut going_away) = (false, false);
+        let in_work = InWork::default();
+        // At most [`limits::REQUEST_STREAMS`]: a stream counts until it is let go of. They are polled here and not spawned:
+        // quinn sends from a task of its own, so answers that are written in one go of this task share a datagram.
+        let mut requests = FuturesUnordered::new();
         loop {
             let linger = self.linger();
-            // Every branch is cancel-safe: futures that wait, h3's poll-based accept, and a JoinSet.
+            // Every branch is cancel-safe: futures that wait, h3's poll-based accept, and a stream. In this
+            // order, so that all requests of a datagram are known before any of them is answered.
             tokio::select! {
+                biased;
                 _ = &mut handshake, if !established => {
                     established = true;
                     if !self.established() {
@@ -77,23 +100,30 @@ impl<S: Store> Session<S> {
                 accepted = http3.accept() => match accepted {
                     Ok(Some(resolver)) => {
                         self.early |= !established;
-                        let task = request::serve(resolver, self.caller.clone(), self.shared.clone());
-                        self.requests.spawn(task);
+                        requests.push(request::serve(
+                            resolver,
+                            self.caller.clone(),
+                            self.shared.clone(),
+                            &in_work,
+                            in_work.enter(),
+                        ));
                     }
                     // The peer has gone, or has said so and nothing is left to do.
                     Ok(None) | Err(_) => break,
                 },
-                Some(_) = self.requests.join_next(), if !self.requests.is_empty() => {}
                 () = lifecycle.draining(), if !going_away => {
                     going_away = true;
                     if http3.shutdown(limits::GOAWAY_GRACE_REQUESTS).await.is_err() {
                         break;
                     }
                 }
-                () = tokio::time::sleep(linger), if going_away && self.requests.is_empty() => break,
+                Some(()) = requests.next(), if !requests.is_empty() => {}
+                () = tokio::time::sleep(linger), if going_away && requests.is_empty() => break,
             }
         }
-        self.finish().await;
+        // Running requests end: they notice by themselves that the peer has gone.
+        while requests.next().await.is_some() {}
+        self.connection.close(NO_ERROR, b"");
     }
 
     /// The handshake is over; whether there is a connection.
@@ -114,11 +144,5 @@ impl<S: Store> Session<S> {
     /// Time for the last answer to reach the peer and be acknowledged.
     fn linger(&self) -> Duration {
         limits::LINGER.max(self.connection.rtt() * 2)
-    }
-
-    /// Lets running requests end: they notice by themselves that the peer has gone.
-    async fn finish(mut self) {
-        while self.requests.join_next().await.is_some() {}
-        self.connection.close(NO_ERROR, b"");
     }
 }

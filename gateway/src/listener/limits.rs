@@ -37,6 +37,10 @@ pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
 /// Time to send an answer to a device that reads slowly or has gone.
 pub const SEND_TIMEOUT: Duration = Duration::from_secs(300);
+/// Longest a poll's answer waits for that of a report on the same connection. An agent sends both at once and sleeps when
+/// it has both answers, so it loses nothing; apart they are two datagrams, and the second costs it an acknowledgement of
+/// 60 bytes. Slow disks commit in some tens of milliseconds, and a round trip by satellite takes 600.
+pub const TOGETHER: Duration = Duration::from_millis(100);
 /// Requests of one connection that broke off before their headers. h3 keeps a number for each, for the connection's
 /// life; past this the connection is closed.
 pub const BROKEN_REQUESTS: u32 = 10_000;

@@ -14,6 +14,7 @@ pub mod caller;
 pub mod connection;
 pub mod guard;
 pub mod identity;
+mod in_work;
 pub mod limits;
 pub mod load;
 pub mod meter;
@@ -64,9 +65,11 @@ fn admit<S: Store>(incoming: quinn::Incoming, shared: &Arc<Shared<S>>, open: &mu
         .decide(from, validated, shared.lifecycle.is_draining())
     {
         Ok(counted) => {
-            // An error here is a first packet that is no handshake: nothing to tell anybody.
-            let Ok(connecting) = incoming.accept() else { return };
-            open.spawn(connection::serve(connecting, shared.clone(), counted));
+            // A first packet that is no handshake: nothing to tell anybody.
+            let Some(begun) = connection::begin(incoming) else {
+                return;
+            };
+            open.spawn(connection::serve(begun, shared.clone(), counted));
         }
         Err(Admission::Retry) => {
             // Refused only if this was already a retry; then it is simply dropped.

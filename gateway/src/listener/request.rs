@@ -6,9 +6,16 @@ use bytes::{Buf, Bytes};
 use h3::{error::Code, server::RequestResolver};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Shared, caller::Caller, guard, limits};
+use super::{
+    Shared,
+    caller::Caller,
+    guard,
+    in_work::{Entry, InWork},
+    limits,
+};
 use crate::{
     api::{
+        Companion,
         body::{Body, BodyError},
         reply::Reply,
     },
@@ -18,10 +25,13 @@ use crate::{
 type Stream = h3::server::RequestStream<guard::BidiStream<Bytes>, Bytes>;
 
 /// Serves one request. Whatever goes wrong ends this stream at most; only a flood of broken ones ends the connection.
+/// `entry` counts it among those `in_work` from the moment its stream was accepted.
 pub(super) async fn serve<S: Store>(
     resolver: RequestResolver<guard::Connection, Bytes>,
     caller: Arc<Caller>,
     shared: Arc<Shared<S>>,
+    in_work: &InWork,
+    entry: Entry<'_>,
 ) {
     let Ok(Ok((request, mut stream))) = timeout(limits::HEADER_TIMEOUT, resolver.resolve_request()).await
     else {
@@ -34,6 +44,12 @@ pub(super) async fn serve<S: Store>(
         return;
     };
     let (head, ()) = request.into_parts();
+    let companion = Companion::of(&head);
+    // Until its answer is written; others are known now to be no reports.
+    let _entry = (companion == Companion::Report).then_some(entry);
+    if companion == Companion::Poll {
+        in_work.none().await;
+    }
     let identity = caller.identity((shared.clock)());
     let mut body = StreamBody {
         stream: &mut stream,
