@@ -12,5 +12,6 @@ pub mod driver;
 pub mod exit;
 pub mod metrics;
 pub mod queue;
+pub mod run_lock;
 pub mod supervisor;
 pub mod telemetry;

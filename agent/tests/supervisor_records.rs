@@ -58,7 +58,7 @@ impl RunRecords for SlowRecords {
 async fn a_slow_disk_holds_up_the_supervisor_and_not_the_runtime() {
     let directory = tempfile::tempdir().unwrap();
     let (kept, calls) = (MemoryRecords::default(), Calls::default());
-    let (go_on, may_go_on) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::sync_channel(1);
     let records = SlowRecords {
         kept: kept.clone(),
         calls: Arc::clone(&calls),

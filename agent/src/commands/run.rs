@@ -14,6 +14,7 @@ use crate::{
     exit::{CommandError, Exit},
     metrics::Metrics,
     queue::Queue,
+    run_lock::RunLock,
     supervisor::{Setup, SupervisorHandle},
     telemetry,
 };
@@ -52,6 +53,13 @@ pub fn run(args: RunArgs) -> Result<Exit, CommandError> {
 
 async fn serve(config: Config, identity: Identity, queue: Queue) -> Result<Exit, CommandError> {
     let stop = stop_signal()?;
+    // Held until the end.
+    let _running = RunLock::take(&config.data_dir)
+        .await
+        .map_err(|error| CommandError::Failed {
+            message: format!("cannot run on {} (data-dir)", config.data_dir.display()),
+            source: Some(Box::new(error)),
+        })?;
     let metrics = Metrics::default();
     if let Some(listen) = config.metrics_listen {
         let address = metrics

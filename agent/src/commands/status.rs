@@ -10,9 +10,10 @@ use crate::{
     clock,
     exit::{CommandError, Exit},
     queue::{Stats, SyncStatus},
+    run_lock,
 };
 
-/// An attempt this long overdue was not made: no agent is running, or it hangs. Longer than any one exchange may take.
+/// An attempt this long overdue is worth a word. Longer than exchanges usually take.
 const OVERDUE_MS: i64 = 60_000;
 
 /// Arguments of `status`.
@@ -34,7 +35,9 @@ pub fn run(args: &StatusArgs) -> Result<Exit, CommandError> {
     let now = clock::now();
     let queue = args.data.open()?;
     let (stats, sync) = (queue.stats()?, queue.sync_status(now)?);
-    let explanation = explain(&stats, &sync, now);
+    // Where it cannot be told, what is on disk is.
+    let running = run_lock::is_running(&args.data.data_dir).unwrap_or(true);
+    let explanation = explain(&stats, &sync, running, now);
     if !args.json {
         output::line(&explanation)?;
         return Ok(Exit::Ok);
@@ -59,7 +62,7 @@ pub fn run(args: &StatusArgs) -> Result<Exit, CommandError> {
 }
 
 /// What waits, what went wrong, what happens next.
-fn explain(stats: &Stats, sync: &SyncStatus, now: UnixMillis) -> String {
+fn explain(stats: &Stats, sync: &SyncStatus, running: bool, now: UnixMillis) -> String {
     let mut parts = vec![waiting(stats)];
     match (&sync.last_error, sync.last_success) {
         (Some(error), last_success) => {
@@ -76,7 +79,7 @@ fn explain(stats: &Stats, sync: &SyncStatus, now: UnixMillis) -> String {
         (None, Some(at)) => parts.push(format!("the last exchange succeeded {}", ago(at, now))),
         (None, None) => parts.push("no exchange was tried yet".to_owned()),
     }
-    parts.push(next(sync, now));
+    parts.push(next(sync, running, now));
     if stats.dead > 0 {
         parts.push(format!("{} refused (see `apollo-agent queue dead`)", stats.dead));
     }
@@ -94,14 +97,12 @@ fn waiting(stats: &Stats) -> String {
     }
 }
 
-fn next(sync: &SyncStatus, now: UnixMillis) -> String {
+fn next(sync: &SyncStatus, running: bool, now: UnixMillis) -> String {
     match sync.next_attempt {
-        None => "no attempt is planned: is `apollo-agent run` running?".to_owned(),
+        _ if !running => "no attempt will be made: `apollo-agent run` is not running".to_owned(),
+        None => "an attempt is under way, or the agent is ending".to_owned(),
         Some(at) if now.since(at) > OVERDUE_MS => {
-            format!(
-                "the next attempt was due {}: is `apollo-agent run` running?",
-                ago(at, now)
-            )
+            format!("the attempt that was due {} is not over yet", ago(at, now))
         }
         Some(at) if now.since(at) >= 0 => "an attempt is due now".to_owned(),
         Some(at) => format!("the next attempt is in {}", span(at.since(now))),

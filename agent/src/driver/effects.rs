@@ -1,5 +1,7 @@
 //! Performing what the engine asks for.
 
+use std::path::Path;
+
 use apollo_agent_core::engine::{
     DesiredOutcome, Document, Effect, Event, Exchanged, Failure, FailureKind, StartExchange, Status,
     state::{ExchangeId, State},
@@ -16,7 +18,8 @@ use crate::{
     client::{Client, IpBytes},
     clock,
     exit::chain,
-    queue::{SettleError, Settled, StorageError},
+    queue::{Queue, SettleError, Settled, StorageError},
+    run_lock,
 };
 
 impl Driver {
@@ -190,9 +193,15 @@ impl Driver {
             Some(_) => self.taken.take().and_then(|taken| taken.range()),
             None => None,
         };
+        let (once, data_dir) = (self.once, self.data_dir.clone());
         let recorded = self
             .queue
             .call(move |queue| {
+                let next = if once {
+                    plan_of_others(queue, &data_dir, now)?
+                } else {
+                    next
+                };
                 if status.failure.is_none() {
                     queue.record_success(now, next)?;
                 }
@@ -206,6 +215,14 @@ impl Driver {
             tracing::warn!(error = chain(&error), "the state of syncing cannot be stored");
         }
         self.count_traffic().await
+    }
+
+    /// What an earlier agent meant to do, this one does not: its first attempt is made at once.
+    pub(super) async fn forget_plan(&mut self) -> Result<(), DriverError> {
+        if let Err(error) = self.queue.call(|queue| queue.set_next_attempt(None)).await? {
+            tracing::warn!(error = chain(&error), "the state of syncing cannot be stored");
+        }
+        Ok(())
     }
 
     /// Adds what was sent and received since the last time.
@@ -231,5 +248,19 @@ impl Driver {
             tracing::warn!(error = chain(&error), "the traffic cannot be counted");
         }
         Ok(())
+    }
+}
+
+/// When the agent that runs beside this process means to try next; `None` if none runs. Where that cannot be told, what
+/// is on disk stays.
+fn plan_of_others(
+    queue: &Queue,
+    data_dir: &Path,
+    now: UnixMillis,
+) -> Result<Option<UnixMillis>, StorageError> {
+    if run_lock::is_running(data_dir).unwrap_or(true) {
+        Ok(queue.sync_status(now)?.next_attempt)
+    } else {
+        Ok(None)
     }
 }

@@ -124,6 +124,8 @@ pub struct Driver {
     metrics: Metrics,
     summary: Summary,
     stopped: bool,
+    /// It makes no attempt of its own accord: what the engine plans is not what will happen.
+    once: bool,
 }
 
 /// What the driver waits for.
@@ -190,6 +192,7 @@ impl Driver {
                 ..Summary::default()
             },
             stopped: false,
+            once: false,
         })
     }
 
@@ -198,6 +201,7 @@ impl Driver {
     /// # Errors
     /// [`DriverError::Gone`].
     pub async fn run_once(mut self) -> Result<Summary, DriverError> {
+        self.once = true;
         loop {
             self.perform_effects().await?;
             match self.in_flight.as_mut() {
@@ -219,6 +223,7 @@ impl Driver {
     /// [`DriverError::Gone`].
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, DriverError> {
         let mut stop = std::pin::pin!(stop);
+        self.forget_plan().await?;
         let mut rows = interval(ROWS_INTERVAL);
         rows.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = Stopping::default();

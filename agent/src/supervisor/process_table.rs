@@ -87,7 +87,7 @@ mod tests {
         assert!(all().any(|entry| entry.pid == me));
         assert_eq!(
             environment_of(me).unwrap().get("PATH").map(<[u8]>::to_vec),
-            std::env::var_os("PATH").map(|path| path.into_encoded_bytes())
+            std::env::var_os("PATH").map(std::ffi::OsString::into_encoded_bytes)
         );
     }
 }

@@ -35,6 +35,13 @@ impl Device {
         rusqlite::Connection::open(self.data_dir().join("agent.db")).unwrap()
     }
 
+    /// Holds the lock that a running agent holds.
+    pub(crate) fn pretend_to_run(&self) -> std::fs::File {
+        let lock = std::fs::File::create(self.data_dir().join("run.lock")).unwrap();
+        lock.try_lock().unwrap();
+        lock
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_apollo-agent"));
         command.args(args).env("APOLLO_AGENT_DATA_DIR", self.data_dir());

@@ -16,7 +16,7 @@ fn before_the_first_run_it_says_that_nothing_runs() {
     for part in [
         "1 pending",
         "no exchange was tried yet",
-        "is `apollo-agent run` running?",
+        "`apollo-agent run` is not running",
     ] {
         assert!(ended.stdout.contains(part), "{}", ended.stdout);
     }
@@ -45,6 +45,7 @@ fn json_has_the_keys_of_the_contract() {
 fn it_tells_what_went_wrong_and_what_happens_next() {
     let device = Device::new();
     device.run(&["status"]);
+    let running = device.pretend_to_run();
     let now = "CAST(strftime('%s','now') AS INTEGER) * 1000";
     let failed = explanation(
         &device,
@@ -67,7 +68,7 @@ fn it_tells_what_went_wrong_and_what_happens_next() {
         &format!("UPDATE sync_progress SET next_attempt_ms = {now} - 3600000"),
     );
     assert!(
-        overdue.contains("was due 1h") && overdue.contains("is `apollo-agent run` running?"),
+        overdue.contains("was due 1h") && overdue.contains("is not over yet"),
         "{overdue}"
     );
     let jumped = explanation(
@@ -75,6 +76,15 @@ fn it_tells_what_went_wrong_and_what_happens_next() {
         &format!("UPDATE sync_progress SET last_error_at_ms = {now} + 3600000"),
     );
     assert!(jumped.contains("in the future by this clock"), "{jumped}");
+    drop(running);
+    let dead = explanation(
+        &device,
+        &format!("UPDATE sync_progress SET next_attempt_ms = {now} + 600000"),
+    );
+    assert!(
+        dead.contains("`apollo-agent run` is not running") && !dead.contains("in 9m"),
+        "{dead}"
+    );
 }
 
 #[test]

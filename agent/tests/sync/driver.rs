@@ -11,6 +11,7 @@ use std::{
 use apollo_agent::{
     clock,
     queue::{Queue, QueueLimits},
+    run_lock::RunLock,
 };
 use apollo_agent_core::engine::FailureKind;
 use apollo_wire::{DesiredState, RejectReason, Rejection, binary};
@@ -233,8 +234,26 @@ async fn a_failure_is_written_down_with_its_attempts() {
         (Some(FailureKind::Status(503)), 2)
     );
     let status = rig.queue().sync_status(clock::now()).unwrap();
-    assert!(status.last_error.unwrap().contains("503") && status.next_attempt.is_some());
+    assert!(status.last_error.unwrap().contains("503"));
     assert!(rig.queue().list(1).unwrap()[0].attempts >= 1);
+}
+
+#[tokio::test]
+async fn a_single_sync_plans_nothing_and_leaves_the_plan_of_a_running_agent_alone() {
+    for handler in [agreeable, |_: &Seen| {
+        Script::Reply(503, &[("retry-after", "600")], Bytes::new())
+    }] {
+        let rig = Rig::new(Arc::new(handler));
+        let planned = Some(clock::now().plus(600_000));
+        let plan = || rig.queue().sync_status(clock::now()).unwrap().next_attempt;
+        rig.queue().set_next_attempt(planned).unwrap();
+        let running = RunLock::take(rig.data.path()).await.unwrap();
+        rig.sync().await;
+        assert_eq!(plan(), planned);
+        drop(running);
+        rig.sync().await;
+        assert_eq!(plan(), None);
+    }
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ async fn r11_a_supervisor_that_is_stuck_does_not_keep_the_agent_from_ending() {
     desire(&mut rig.queue(), 1);
     let put = Arc::default();
     // Dropped at the end of the test, which ends the removal with an error.
-    let (_stuck, never) = mpsc::channel();
+    let (_stuck, never) = mpsc::sync_channel(1);
     let records = StuckRecords {
         put: Arc::clone(&put),
         never,
