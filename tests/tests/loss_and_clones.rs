@@ -118,6 +118,59 @@ fn a_device_restored_from_an_old_image_becomes_a_new_instance_and_loses_nothing(
     Ok(())
 }
 
+#[test]
+fn a_restored_device_whose_first_report_is_never_answered_loses_nothing() -> Result<()> {
+    let world = World::new(&[])?;
+    world.bind("collector", "buoy-17")?;
+    let agent = world.agent("buoy-17")?;
+    let observe =
+        |message: &str| agent.observe("default/collector", &["--message", message, "--state", "Running"]);
+    for message in ["a", "b"] {
+        observe(message)?;
+    }
+    let image = world.sandbox.join("image");
+    copy(agent.data_dir(), &image)?;
+    for message in ["c", "d"] {
+        observe(message)?;
+    }
+    agent.sync_once()?.success()?;
+    let first = agent.instance()?;
+
+    std::fs::remove_dir_all(agent.data_dir())?;
+    copy(&image, agent.data_dir())?;
+    // Counts past what the gateway knows, and has offered it all before the gateway hears of it: only what the
+    // observations say gives the copy away.
+    for message in ["e", "f", "g"] {
+        observe(message)?;
+    }
+    ensure!(
+        agent.sync_unanswered()?.code == Some(3),
+        "nobody was there to answer"
+    );
+    for _ in 0..2 {
+        agent.sync_once()?;
+    }
+    assert_eq!(agent.pending()?, 0);
+    let stored = world.gateway.observations("buoy-17")?;
+    let messages = |keep: &dyn Fn(&Value) -> bool| -> Vec<Value> {
+        stored
+            .iter()
+            .filter(|o| keep(&o["instance"]))
+            .map(|o| o["message"].clone())
+            .collect()
+    };
+    assert_eq!(
+        messages(&|of| *of == first.as_str()),
+        ["a", "b", "c", "d"].map(Value::from)
+    );
+    let later = messages(&|of| *of != first.as_str());
+    ensure!(
+        ["e", "f", "g"].iter().all(|seen| later.contains(&json!(seen))),
+        "lost: {stored:#?}"
+    );
+    Ok(())
+}
+
 fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {

@@ -146,7 +146,10 @@ fn r08_a_sequence_past_the_limit_is_refused_alone() {
     };
     assert_eq!(with(limits::SEQUENCE_MAX).observations.len(), 1);
     let past = with(limits::SEQUENCE_MAX + 1);
-    assert_eq!((past.observations.len(), past.malformed[0].seq), (0, limits::SEQUENCE_MAX + 1));
+    assert_eq!(
+        (past.observations.len(), past.malformed[0].seq),
+        (0, limits::SEQUENCE_MAX + 1)
+    );
     assert!(past.malformed[0].message.contains("2^63"));
 }
 

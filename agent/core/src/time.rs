@@ -47,13 +47,25 @@ mod tests {
     fn a_deadline_is_rounded_up_and_never_early() {
         let at = Monotonic::from_millis(10).plus(Duration::from_micros(1));
         assert_eq!(at, Monotonic::from_millis(11));
-        assert_eq!(Monotonic::ZERO.plus(Duration::from_millis(7)), Monotonic::from_millis(7));
+        assert_eq!(
+            Monotonic::ZERO.plus(Duration::from_millis(7)),
+            Monotonic::from_millis(7)
+        );
     }
 
     #[test]
     fn differences_and_sums_saturate() {
-        assert_eq!(Monotonic::from_millis(3).since(Monotonic::from_millis(5)), Duration::ZERO);
-        assert_eq!(Monotonic::from_millis(5).since(Monotonic::from_millis(3)), Duration::from_millis(2));
-        assert_eq!(Monotonic::from_millis(1).plus(Duration::MAX), Monotonic::from_millis(u64::MAX));
+        assert_eq!(
+            Monotonic::from_millis(3).since(Monotonic::from_millis(5)),
+            Duration::ZERO
+        );
+        assert_eq!(
+            Monotonic::from_millis(5).since(Monotonic::from_millis(3)),
+            Duration::from_millis(2)
+        );
+        assert_eq!(
+            Monotonic::from_millis(1).plus(Duration::MAX),
+            Monotonic::from_millis(u64::MAX)
+        );
     }
 }

@@ -126,7 +126,8 @@ impl Judgement {
     /// Takes back the refusal of what was settled before: one observation has one fate.
     pub fn acknowledge(&mut self, settled_before: Vec<Sequence>) {
         let known: HashSet<Sequence> = settled_before.iter().copied().collect();
-        self.rejections.retain(|rejection| !known.contains(&rejection.seq));
+        self.rejections
+            .retain(|rejection| !known.contains(&rejection.seq));
         self.not_bound.retain(|(seq, _)| !known.contains(seq));
         self.settled_before = settled_before;
     }

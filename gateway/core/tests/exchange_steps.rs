@@ -272,7 +272,10 @@ fn r10_other_observations_under_settled_sequences_are_not_taken_for_duplicates()
     assert!(concluded.effects.rolled_back);
     assert_eq!(verdicts(&concluded).acked, []);
     assert_eq!(verdicts(&concluded).highest_sequence, 3);
-    assert_eq!(store.history, rows, "nothing of it is kept: it comes again as another instance");
+    assert_eq!(
+        store.history, rows,
+        "nothing of it is kept: it comes again as another instance"
+    );
     assert_eq!(store.status("own"), &status);
     // Somebody who never says what was offered has no way to start anew: the first one counts.
     copy.offered_through = None;
@@ -290,7 +293,13 @@ fn r04_what_a_lost_reply_had_settled_stays_settled_when_it_would_be_refused_now(
     let _ = store.report("buoy", sent.clone());
     store.edit_process("own", |process| process.device = "other".parse().unwrap());
     let concluded = store.report("buoy", sent);
-    assert_eq!((verdicts(&concluded).duplicates, &verdicts(&concluded).rejected[..]), (1, &[][..]));
+    assert_eq!(
+        (
+            verdicts(&concluded).duplicates,
+            &verdicts(&concluded).rejected[..]
+        ),
+        (1, &[][..])
+    );
     assert_eq!(concluded.effects.not_bound, []);
     let concluded = store.report("buoy", report(1, vec![running(3, "own")]));
     assert_eq!(verdicts(&concluded).rejected[0].reason, RejectReason::NotBound);

@@ -217,7 +217,10 @@ pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(
         }
         request
     };
-    replicas.first().execute(append("buoy", 1, vec![row(3), row(5)])).await;
+    replicas
+        .first()
+        .execute(append("buoy", 1, vec![row(3), row(5)]))
+        .await;
     let mut retry = row(5);
     retry.observation.clock = Clock::Unknown;
     retry.orphaned = true;
@@ -233,7 +236,10 @@ pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(
     ] {
         let mut other = row(5);
         change(&mut other);
-        let reply = replicas.second().execute(strictly(vec![row(7), other, row(8)])).await;
+        let reply = replicas
+            .second()
+            .execute(strictly(vec![row(7), other, row(8)]))
+            .await;
         assert_eq!(reply, StoreReply::HistoryDiverged { highest: 6 });
     }
     let asked = StoreRequest::ReadSettled {

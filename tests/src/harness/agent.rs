@@ -69,6 +69,19 @@ impl Agent {
         Running::finish("sync", command, &self.logs, None, PATIENCE * 2)
     }
 
+    /// `sync --once` towards an address where nobody answers.
+    pub fn sync_unanswered(&self) -> anyhow::Result<Finished> {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0")?;
+        let url = format!("https://{}", silent.local_addr()?);
+        let mut connection = self.connection.clone();
+        if let Some(gateway) = connection.iter_mut().find(|word| word.starts_with("https://")) {
+            *gateway = url;
+        }
+        let mut command = self.command("sync")?;
+        command.arg("--once").args(connection);
+        Running::finish("sync", command, &self.logs, None, PATIENCE * 2)
+    }
+
     /// `observe` of one observation; returns the sequence it was stored under.
     pub fn observe(&self, process: &str, arguments: &[&str]) -> anyhow::Result<u64> {
         let all = [&["--process", process], arguments].concat();

@@ -160,7 +160,11 @@ pub(super) fn observation(row: &ObservationRecord, wide: bool, out: &mut impl Wr
     };
     // Text from a device must not be able to move the cursor or colour the terminal.
     let printable = |text: &str| text.replace(char::is_control, " ");
-    let values = if wide { format!("{}  ", row.values.get()) } else { String::new() };
+    let values = if wide {
+        format!("{}  ", row.values.get())
+    } else {
+        String::new()
+    };
     Ok(writeln!(
         out,
         "{:<20} {:>5} {:>8}  {:<28} {:<24}  {:<10} {:<16} {more}{values}{}",
