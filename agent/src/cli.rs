@@ -66,7 +66,7 @@ impl Command {
 #[derive(Debug, Clone, Args)]
 pub struct DataDirArgs {
     /// Directory of the queue database `agent.db`; made if missing
-    #[arg(long, value_name = "DIR", env = "APOLLO_AGENT_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
+    #[arg(long, value_name = "DIR", env = "APOLLO_AGENT_DATA_DIR", default_value = DEFAULT_DATA_DIR, global = true)]
     pub data_dir: PathBuf,
 }
 
@@ -75,11 +75,11 @@ pub struct DataDirArgs {
 pub struct QueueLimitArgs {
     /// Most observations the queue holds; the oldest make room and leave a gap record
     #[arg(long, value_name = "N", env = "APOLLO_AGENT_QUEUE_MAX_ROWS", default_value_t = QueueLimits::default().max_rows,
-          value_parser = clap::value_parser!(u64).range(1..))]
+          value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub queue_max_rows: u64,
     /// Most bytes of observations the queue holds, such as 64MiB
     #[arg(long, value_name = "SIZE", env = "APOLLO_AGENT_QUEUE_MAX_BYTES",
-          default_value_t = ByteSize::b(QueueLimits::default().max_bytes))]
+          default_value_t = ByteSize::b(QueueLimits::default().max_bytes), global = true)]
     pub queue_max_bytes: ByteSize,
 }
 

@@ -40,7 +40,8 @@ pub(super) fn table(
         table.add_row(row.into_iter().map(|cell| one_line(&cell)));
     }
     for text in table.lines() {
-        line(text.trim_end())?;
+        // Without rules each cell is still padded on both sides; the first column begins at the margin.
+        line(text.strip_prefix(' ').unwrap_or(&text).trim_end())?;
     }
     Ok(())
 }

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use apollo_agent_core::engine::{
-    DesiredOutcome, Document, Effect, Event, Exchanged, Failure, FailureKind, StartExchange, Status,
-    state::{ExchangeId, State},
+use apollo_agent_core::{
+    engine::{
+        DesiredOutcome, Document, Effect, Event, Exchanged, Failure, FailureKind, StartExchange, Status,
+        state::{ExchangeId, State},
+    },
+    time::Monotonic,
 };
 use apollo_wire::{UnixMillis, Verdicts};
 use tokio::task::JoinError;
@@ -32,6 +35,7 @@ impl Driver {
                 Effect::RenewInstance { id, why } => self.renew(id, why).await?,
                 Effect::StoreDesired(document) => self.store_desired(document).await?,
                 Effect::RecordStatus(status) => self.record(status).await?,
+                Effect::RecordPlan(due) => self.record_plan(Some(due)).await?,
                 Effect::Stop => self.stopped = true,
             }
         }
@@ -184,10 +188,7 @@ impl Driver {
             (None, None) => tracing::debug!(pending = self.engine.pending(), "the exchange succeeded"),
         }
         let now = clock::now();
-        let next = status.next_attempt.map(|due| {
-            let delay_ms = i64::try_from(due.since(self.now()).as_millis()).unwrap_or(i64::MAX);
-            now.plus(delay_ms)
-        });
+        let next = status.next_attempt.map(|due| self.wall_time(due));
         // The rows of an exchange that failed, for the column `attempts`.
         let failed_range = match &status.failure {
             Some(_) => self.taken.take().and_then(|taken| taken.range()),
@@ -217,9 +218,17 @@ impl Driver {
         self.count_traffic().await
     }
 
-    /// What an earlier agent meant to do, this one does not: its first attempt is made at once.
-    pub(super) async fn forget_plan(&mut self) -> Result<(), DriverError> {
-        if let Err(error) = self.queue.call(|queue| queue.set_next_attempt(None)).await? {
+    /// When a moment of the engine's clock will be by the wall's.
+    fn wall_time(&self, due: Monotonic) -> UnixMillis {
+        let delay_ms = i64::try_from(due.since(self.now()).as_millis()).unwrap_or(i64::MAX);
+        clock::now().plus(delay_ms)
+    }
+
+    /// Writes down when the next attempt is due. `None` at the start: what an earlier agent meant to do, this one does
+    /// not, its first attempt is made at once.
+    pub(super) async fn record_plan(&mut self, due: Option<Monotonic>) -> Result<(), DriverError> {
+        let next = due.map(|due| self.wall_time(due));
+        if let Err(error) = self.queue.call(move |queue| queue.set_next_attempt(next)).await? {
             tracing::warn!(error = chain(&error), "the state of syncing cannot be stored");
         }
         Ok(())

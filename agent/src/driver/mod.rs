@@ -223,7 +223,7 @@ impl Driver {
     /// [`DriverError::Gone`].
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, DriverError> {
         let mut stop = std::pin::pin!(stop);
-        self.forget_plan().await?;
+        self.record_plan(None).await?;
         let mut rows = interval(ROWS_INTERVAL);
         rows.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = Stopping::default();

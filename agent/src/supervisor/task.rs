@@ -260,7 +260,9 @@ impl Task {
             reason,
             message,
         } = observed;
-        tracing::info!(%process, ?state, ?pid, ?exit_code, reason = reason.as_str(), message, "process");
+        // Absent fields are left out of the line.
+        let shown_state = state.map(tracing::field::debug);
+        tracing::info!(%process, state = shown_state, pid, exit_code, reason = reason.as_str(), message, "process");
         let observation = NewObservation {
             state,
             spec_hash,

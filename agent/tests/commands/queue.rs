@@ -146,3 +146,20 @@ fn a_reader_that_goes_away_is_no_failure() {
     let ended = child.wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr), (Some(0), vec![]));
 }
+
+#[test]
+fn the_data_directory_may_be_named_before_and_after_the_verb() {
+    let device = Device::new();
+    let data = device.data_dir();
+    let data = data.to_str().unwrap();
+    device.run(&["observe", "--process", "default/a"]);
+    for args in [
+        ["queue", "stats", "--json", "--data-dir", data],
+        ["queue", "--data-dir", data, "stats", "--json"],
+    ] {
+        let mut command = device.command(&args);
+        let ended = command.env_remove("APOLLO_AGENT_DATA_DIR").output().unwrap();
+        let stats: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(stats["rows"], 1, "{args:?}");
+    }
+}

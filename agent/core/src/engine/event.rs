@@ -181,6 +181,8 @@ pub enum Effect {
     StoreDesired(Document),
     /// Write down how the last exchange went and when the next one is due.
     RecordStatus(Status),
+    /// Write down that the next exchange is due earlier than was said.
+    RecordPlan(Monotonic),
     /// End the driver.
     Stop,
 }

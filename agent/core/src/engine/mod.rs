@@ -148,10 +148,17 @@ impl Engine {
             && pending > 0
         {
             let due = self.last_exchange.plus(self.limits.interval_with_rows()).max(now);
+            if due >= until {
+                return;
+            }
             self.go(Move::Rest {
-                until: until.min(due),
+                until: due,
                 wait: Wait::Interval,
             });
+            // What is due at once is not worth a write: the exchange itself will be recorded.
+            if due > now {
+                self.effects.push_back(Effect::RecordPlan(due));
+            }
         }
     }
 

@@ -31,7 +31,14 @@ fn an_empty_queue_waits_a_heartbeat_and_rows_a_sync_interval() {
         Duration::from_secs(20),
         "30 s after the last exchange"
     );
+    let due = rig.engine.poll_timeout().unwrap();
+    assert_eq!(
+        rig.effects().pop(),
+        Some(Effect::RecordPlan(due)),
+        "people are told of it"
+    );
     rig.tell(Event::Queued { pending: 2 });
+    assert_eq!(rig.effects(), []);
     assert_eq!(rig.wait(), Duration::from_secs(20), "more rows do not put it off");
 }
 
