@@ -10,7 +10,7 @@ use rusqlite::{Row, types::Type};
 use super::limits::ROW_OVERHEAD_BYTES;
 use crate::clock::ClockFacts;
 
-/// The columns that an observation fills, in the order that [`read`] and [`bind`] use. The same in both tables.
+/// The columns that an observation fills, in the order that [`read`] and inserting use. The same in both tables.
 pub(super) const COLUMNS: &str = "bytes, process, observed_at_ms, clock, boot, uptime_ms, state, spec_hash, pid, \
                                   exit_code, restarts, reason, message, values_json";
 

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    future::FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
 use tokio::time::Instant;
 
 use super::{Shared, caller::Caller, guard, in_work::InWork, limits, load::Counted, request};
@@ -58,6 +61,7 @@ pub(super) async fn serve<S: Store>(begun: Begun, shared: Arc<Shared<S>>, counte
         shared,
         resumed,
         early: false,
+        established: false,
         counted,
     };
     session.run(http3, handshake).await;
@@ -68,7 +72,9 @@ struct Session<S> {
     caller: Arc<Caller>,
     shared: Arc<Shared<S>>,
     resumed: bool,
+    /// A request came before the handshake was over.
     early: bool,
+    established: bool,
     counted: Counted,
 }
 
@@ -76,7 +82,7 @@ impl<S: Store> Session<S> {
     async fn run(mut self, mut http3: Http3, mut handshake: quinn::ZeroRttAccepted) {
         let lifecycle = self.shared.lifecycle.clone();
         let handshake_deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
-        let (mut established, mut going_away) = (false, false);
+        let mut going_away = false;
         let in_work = InWork::default();
         // At most [`limits::REQUEST_STREAMS`]: a stream counts until it is let go of. They are polled here and not spawned:
         // quinn sends from a task of its own, so answers that are written in one go of this task share a datagram.
@@ -87,19 +93,23 @@ impl<S: Store> Session<S> {
             // order, so that all requests of a datagram are known before any of them is answered.
             tokio::select! {
                 biased;
-                _ = &mut handshake, if !established => {
-                    established = true;
-                    if !self.established() {
+                _ = &mut handshake, if !self.established => {
+                    if !self.on_handshake_over() {
                         return;
                     }
                 }
-                () = tokio::time::sleep_until(handshake_deadline), if !established => {
+                () = tokio::time::sleep_until(handshake_deadline), if !self.established => {
                     self.connection.close(NO_ERROR, b"handshake timeout");
                     return;
                 }
                 accepted = http3.accept() => match accepted {
                     Ok(Some(resolver)) => {
-                        self.early |= !established;
+                        // The handshake may be over and only not have been looked at: such a request is not early.
+                        let over = !self.established && (&mut handshake).now_or_never().is_some();
+                        if over && !self.on_handshake_over() {
+                            return;
+                        }
+                        self.early |= !self.established;
                         requests.push(request::serve(
                             resolver,
                             self.caller.clone(),
@@ -127,7 +137,8 @@ impl<S: Store> Session<S> {
     }
 
     /// The handshake is over; whether there is a connection.
-    fn established(&mut self) -> bool {
+    fn on_handshake_over(&mut self) -> bool {
+        self.established = true;
         if self.connection.close_reason().is_some() {
             return false;
         }

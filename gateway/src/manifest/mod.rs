@@ -1,6 +1,6 @@
 //! Objects as people write them: YAML or JSON, the same that kubectl takes, read strictly.
 //!
-//! [`documents`] takes files apart, [`check`](check_object) turns each object into a [`Manifest`] or says which field is
+//! [`documents()`] takes files apart, [`check`](check_object) turns each object into a [`Manifest`] or says which field is
 //! wrong and what was expected there. Everything is checked before anything is written.
 
 mod check;
