@@ -2,7 +2,10 @@
 //! what it has to say is kept.
 
 use anyhow::{Context, Result, ensure};
-use apollo_tests::{harness::World, workload};
+use apollo_tests::{
+    harness::{Agent, World},
+    workload,
+};
 use apollo_wire::{InstanceId, UnixMillis};
 use serde_json::{Value, json};
 
@@ -62,29 +65,36 @@ fn what_a_full_queue_drops_is_a_gap_that_reaches_the_gateway() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_device_restored_from_an_old_image_becomes_a_new_instance_and_loses_nothing() -> Result<()> {
+fn observe(agent: &Agent, message: &str) -> Result<u64> {
+    agent.observe("default/collector", &["--message", message, "--state", "Running"])
+}
+
+/// A device restored from an image with "a" and "b", none of them sent, after its first life has delivered "a" to "d".
+fn restored() -> Result<(World, Agent)> {
     let world = World::new(&[])?;
     world.bind("collector", "buoy-17")?;
     let agent = world.agent("buoy-17")?;
-    let observe =
-        |message: &str| agent.observe("default/collector", &["--message", message, "--state", "Running"]);
     for message in ["a", "b"] {
-        observe(message)?;
+        observe(&agent, message)?;
     }
-    // The image: two observations, none of them sent yet.
     let image = world.sandbox.join("image");
     copy(agent.data_dir(), &image)?;
     for message in ["c", "d"] {
-        observe(message)?;
+        observe(&agent, message)?;
     }
     agent.sync_once()?.success()?;
     let first = agent.instance()?;
-
     std::fs::remove_dir_all(agent.data_dir())?;
     copy(&image, agent.data_dir())?;
     assert_eq!(agent.instance()?, first, "the image is of the same instance");
-    observe("e")?;
+    Ok((world, agent))
+}
+
+#[test]
+fn a_device_restored_from_an_old_image_becomes_a_new_instance_and_loses_nothing() -> Result<()> {
+    let (world, agent) = restored()?;
+    let first = agent.instance()?;
+    observe(&agent, "e")?;
     // What it reports next is below what the gateway has settled: one exchange to learn it, one to say it again.
     for _ in 0..2 {
         agent.sync_once()?;
@@ -120,28 +130,12 @@ fn a_device_restored_from_an_old_image_becomes_a_new_instance_and_loses_nothing(
 
 #[test]
 fn a_restored_device_whose_first_report_is_never_answered_loses_nothing() -> Result<()> {
-    let world = World::new(&[])?;
-    world.bind("collector", "buoy-17")?;
-    let agent = world.agent("buoy-17")?;
-    let observe =
-        |message: &str| agent.observe("default/collector", &["--message", message, "--state", "Running"]);
-    for message in ["a", "b"] {
-        observe(message)?;
-    }
-    let image = world.sandbox.join("image");
-    copy(agent.data_dir(), &image)?;
-    for message in ["c", "d"] {
-        observe(message)?;
-    }
-    agent.sync_once()?.success()?;
+    let (world, agent) = restored()?;
     let first = agent.instance()?;
-
-    std::fs::remove_dir_all(agent.data_dir())?;
-    copy(&image, agent.data_dir())?;
     // Counts past what the gateway knows, and has offered it all before the gateway hears of it: only what the
     // observations say gives the copy away.
     for message in ["e", "f", "g"] {
-        observe(message)?;
+        observe(&agent, message)?;
     }
     ensure!(
         agent.sync_unanswered()?.code == Some(3),
