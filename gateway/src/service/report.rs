@@ -8,8 +8,9 @@ use apollo_wire::{DeviceName, RejectReason, Report, Verdicts};
 use super::{Service, drive::drive, slots};
 use crate::{events, store::Store};
 
-/// Longest an exchange may take: its machine gives up after some seconds of conflicts, so this is a store that hangs.
-const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest an exchange may take: its machine gives up after some seconds of conflicts, so this is a store that hangs. Less
+/// than the ten seconds of silence after which an agent tries again elsewhere: it should hear the 503 and its Retry-After.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A report that was looked at.
 #[derive(Debug, Clone, PartialEq)]
