@@ -9,23 +9,44 @@ use serde_json::Value;
 /// Reports each of two connections sends, one observation each.
 const REPORTS: u64 = 100;
 
+/// Two gateways on one store, and a device connected to both.
+struct TwoGateways {
+    here: Device,
+    there: Device,
+    /// Ends when dropped.
+    _second: Gateway,
+    world: World,
+}
+
+impl TwoGateways {
+    fn start() -> Result<Self> {
+        let world = World::new(&[])?;
+        world.bind("collector", "buoy-17")?;
+        let options = GatewayOptions {
+            name: "second".to_owned(),
+            ..GatewayOptions::default()
+        };
+        let second = Gateway::spawn(&world.sandbox, &world.pki, &options)?;
+        let identity = world.pki.device("buoy-17")?;
+        Ok(Self {
+            here: world.connect(&identity)?,
+            there: Device::connect(second.udp(), &world.pki, Some(&identity))?,
+            _second: second,
+            world,
+        })
+    }
+}
+
 #[test]
 fn finding_09_two_gateways_writing_the_same_status_at_once_lose_no_update() -> Result<()> {
-    let world = World::new(&[])?;
-    world.bind("collector", "buoy-17")?;
-    let second = GatewayOptions {
-        name: "second".to_owned(),
-        ..GatewayOptions::default()
-    };
-    let second = Gateway::spawn(&world.sandbox, &world.pki, &second)?;
-    let identity = world.pki.device("buoy-17")?;
-    let here = world.connect(&identity)?;
-    let there = Device::connect(second.udp(), &world.pki, Some(&identity))?;
+    let TwoGateways {
+        world, here, there, ..
+    } = &TwoGateways::start()?;
 
     // The same process through both: odd sequences here, even ones there, newest first on one side.
     let (odd, even) = std::thread::scope(|scope| {
-        let odd = scope.spawn(|| send(&here, (0..REPORTS).map(|n| 2 * n + 1)));
-        let even = scope.spawn(|| send(&there, (1..=REPORTS).rev().map(|n| 2 * n)));
+        let odd = scope.spawn(|| send(here, (0..REPORTS).map(|n| 2 * n + 1)));
+        let even = scope.spawn(|| send(there, (1..=REPORTS).rev().map(|n| 2 * n)));
         (odd.join(), even.join())
     });
     for sent in [odd, even] {
@@ -68,17 +89,8 @@ fn send(device: &Device, sequences: impl Iterator<Item = u64>) -> Result<()> {
 
 #[test]
 fn a_device_gets_one_epoch_per_instance_whichever_gateway_it_meets_first() -> Result<()> {
-    let world = World::new(&[])?;
-    world.bind("collector", "buoy-17")?;
-    let second = GatewayOptions {
-        name: "second".to_owned(),
-        ..GatewayOptions::default()
-    };
-    let second = Gateway::spawn(&world.sandbox, &world.pki, &second)?;
-    let identity = world.pki.device("buoy-17")?;
-    let here = world.connect(&identity)?;
-    let there = Device::connect(second.udp(), &world.pki, Some(&identity))?;
-    for (number, device) in [&here, &there, &here, &there].into_iter().enumerate() {
+    let TwoGateways { here, there, .. } = &TwoGateways::start()?;
+    for (number, device) in [here, there, here, there].into_iter().enumerate() {
         let mut report = report(&[observation(1, "collector", 0)]);
         // Instances a, a, b, b: the second life begins through the other gateway's eyes as well.
         report["instance"] = format!("0192f7c4-0000-7000-8000-{:012}", number / 2).into();
