@@ -1,12 +1,14 @@
 //! What the gateway serves to a device: everything that should run there.
 
+use std::hash::{Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{DeviceName, ProcessRef, SpecHash};
 
 /// The body of `GET /v1/desired`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DesiredState {
     /// The device it is for.
     pub device: DeviceName,
@@ -38,26 +40,29 @@ impl DesiredProcess {
     }
 }
 
-impl PartialEq for DesiredProcess {
-    fn eq(&self, other: &Self) -> bool {
+impl DesiredProcess {
+    /// Everything it says, comparable: `RawValue` itself compares with nothing.
+    fn parts(&self) -> (&str, &str, i64, SpecHash, &str) {
         (
             &self.namespace,
             &self.name,
             self.generation,
             self.spec_hash,
             self.spec.get(),
-        ) == (
-            &other.namespace,
-            &other.name,
-            other.generation,
-            other.spec_hash,
-            other.spec.get(),
         )
     }
 }
 
-impl PartialEq for DesiredState {
+impl PartialEq for DesiredProcess {
     fn eq(&self, other: &Self) -> bool {
-        self.device == other.device && self.processes == other.processes
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for DesiredProcess {}
+
+impl Hash for DesiredProcess {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
     }
 }

@@ -1,6 +1,9 @@
 //! One thing a device saw about one process.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{Hash, Hasher},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -40,6 +43,15 @@ pub enum ProcessState {
 /// A finite number. Written without a fraction where it has none, so that 5321 stays `5321` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Value(f64);
+
+// Finite, and one zero only: equal numbers have equal bits.
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.to_bits().hash(state);
+    }
+}
 
 impl Value {
     /// Accepts finite numbers only. Negative zero becomes zero: the two are equal, and one value has one encoding.
@@ -84,7 +96,7 @@ impl<'de> Deserialize<'de> for Value {
 /// One observation. Its identity is (device, instance, `seq`); only the first three fields are required.
 ///
 /// Absent and empty mean the same for every optional field: no state makes it history only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observation {
     /// The row's key in the device's queue.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{InstanceId, Observation, Sequence, UnixMillis};
 
 /// One `POST /v1/report`. An empty one is still proof of life.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     /// The queue database the sequences below belong to.
@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 /// How many observations wait on the device, and how many it has ever dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct QueueDepth {
@@ -47,7 +47,7 @@ pub struct QueueDepth {
 }
 
 /// A closed range of sequences that will never arrive, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Gap {
     /// First lost sequence.
     pub first: Sequence,
@@ -58,7 +58,7 @@ pub struct Gap {
 }
 
 /// Why sequences were lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum GapReason {
     /// The queue was full and the oldest rows made room.
     QueueFull,
@@ -69,7 +69,7 @@ pub enum GapReason {
 }
 
 /// An observation that cannot be used, though its sequence is known: it is rejected, the rest of its report is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Malformed {
     /// The sequence to reject.
     pub seq: Sequence,

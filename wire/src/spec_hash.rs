@@ -51,7 +51,7 @@ impl From<SpecHash> for String {
 }
 
 /// A `spec` as canonical JSON text (RFC 8785) with its hash, computed once when the object is read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CanonicalSpec {
     json: Arc<str>,
     hash: SpecHash,

@@ -6,7 +6,7 @@ use crate::{Epoch, Sequence, UnixMillis};
 
 /// The fate of every observation of one report. Whatever is named in neither `acked` nor `rejected` is not settled and
 /// must be sent again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdicts {
     /// The instance's epoch.
@@ -75,7 +75,7 @@ impl SequenceRange {
 }
 
 /// A refused observation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Rejection {
     /// Its sequence.
     pub seq: Sequence,

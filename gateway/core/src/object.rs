@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct ResourceVersion(pub String);
 
 /// An object and the version it was read at.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Versioned<T> {
     /// What a write must name to succeed.
     pub version: ResourceVersion,
@@ -22,7 +22,7 @@ pub struct Versioned<T> {
 }
 
 /// What the gateway keeps of a DeviceProcess.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProcessObject {
     /// `namespace/name`.
     pub process: ProcessRef,
@@ -39,7 +39,7 @@ pub struct ProcessObject {
 }
 
 /// Which states satisfy a spec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DesiredPhase {
     /// `restartPolicy: Always`: Running.
     Running,
@@ -51,7 +51,7 @@ pub enum DesiredPhase {
 
 /// `status` of a DeviceProcess. Everything but `last_report_time` and the conditions comes from the one
 /// observation with the greatest (epoch, sequence).
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ProcessStatus {
     /// The process's state.
@@ -116,7 +116,7 @@ pub struct SyncPoint {
 }
 
 /// One condition, shaped as `metav1.Condition`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// Which condition.
@@ -139,7 +139,7 @@ pub struct Condition {
 }
 
 /// What the gateway keeps of a Device.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeviceObject {
     /// Its name, as in its certificate.
     pub device: DeviceName,
@@ -152,7 +152,7 @@ pub struct DeviceObject {
 }
 
 /// `status` of a Device.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeviceStatus {
     /// Liveness.
@@ -188,7 +188,7 @@ pub struct DeviceStatus {
 }
 
 /// One life of a device's queue database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstanceStatus {
     /// The instance.

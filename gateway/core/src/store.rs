@@ -9,7 +9,7 @@ use apollo_wire::{DeviceName, Epoch, Gap, InstanceId, Observation, ProcessRef, S
 use crate::object::{DeviceObject, DeviceStatus, ProcessObject, ProcessStatus, ResourceVersion, Versioned};
 
 /// Where a read may be answered from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Freshness {
     /// A watch cache that may lag: the first try.
     Cached,
@@ -18,7 +18,7 @@ pub enum Freshness {
 }
 
 /// One step against the store.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreRequest {
     /// Read one Device. Answer: [`StoreReply::Device`].
     ReadDevice {
@@ -98,7 +98,7 @@ pub enum StoreRequest {
 }
 
 /// What to do about a history row whose sequence is there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnConflict {
     /// Nothing: it is a duplicate.
     KeepFirst,
@@ -108,7 +108,7 @@ pub enum OnConflict {
 }
 
 /// One compare-and-swap of a DeviceProcess's status.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StatusWrite {
     /// Which object.
     pub process: ProcessRef,
@@ -119,7 +119,7 @@ pub struct StatusWrite {
 }
 
 /// One observation as history keeps it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HistoryRow {
     /// As the device sent it.
     pub observation: Observation,
@@ -142,7 +142,7 @@ impl HistoryRow {
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum WriteOutcome {
     /// Done; the object's new version.
     Written(ResourceVersion),
@@ -157,7 +157,7 @@ pub enum WriteOutcome {
     clippy::large_enum_variant,
     reason = "a reply lives for one step and is never kept in numbers"
 )]
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum StoreReply {
     /// The Device, or that there is none.
     Device(Option<Versioned<DeviceObject>>),
