@@ -5,7 +5,10 @@
 //! decides where a maximum elapsed time is set, and there is none; its dice are scaled by a randomization factor of
 //! zero. Jitter is ours and follows from the seed, so equal seeds give equal delays (a test below holds this).
 
-use std::time::Duration;
+use std::{
+    hash::{Hash, Hasher},
+    time::Duration,
+};
 
 use ::backoff::{
     SystemClock, backoff::Backoff as _, exponential::ExponentialBackoff,
@@ -19,7 +22,7 @@ const MULTIPLIER: f64 = 2.0;
 
 /// Delays that double from `initial` to `cap`, each drawn from the upper half of its range so that a fleet that lost its
 /// gateway in one instant does not come back in one instant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Backoff {
     delays: ExponentialBackoff<SystemClock>,
     cap: Duration,
@@ -53,6 +56,30 @@ impl Backoff {
     /// Back to the first delay, after a success.
     pub fn reset(&mut self) {
         self.delays.reset();
+    }
+
+    /// All that its delays depend on: the next step, the first one and the cap. The crate's own value also holds the
+    /// moment it was made, which counts for nothing without a maximum elapsed time.
+    fn steps(&self) -> [Duration; 3] {
+        [
+            self.delays.current_interval,
+            self.delays.initial_interval,
+            self.cap,
+        ]
+    }
+}
+
+impl PartialEq for Backoff {
+    fn eq(&self, other: &Self) -> bool {
+        self.steps() == other.steps()
+    }
+}
+
+impl Eq for Backoff {}
+
+impl Hash for Backoff {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.steps().hash(hasher);
     }
 }
 
@@ -94,6 +121,17 @@ mod tests {
         }
         backoff.reset();
         assert!(backoff.next_delay(&mut jitter) <= INITIAL);
+    }
+
+    #[test]
+    fn equal_backoffs_give_equal_delays_whenever_they_were_made() {
+        let (mut one, mut jitter) = (Backoff::new(INITIAL, CAP), Jitter::new(1));
+        let other = Backoff::new(INITIAL, CAP);
+        assert_eq!(one, other);
+        one.next_delay(&mut jitter);
+        assert_ne!(one, other);
+        one.reset();
+        assert_eq!(one, other);
     }
 
     #[test]

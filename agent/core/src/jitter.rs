@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// A stream of well-mixed numbers from one seed (SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number
 /// generators", 2014). It spreads devices apart in time; it is no source of secrets.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Jitter {
     state: u64,
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a report says about the device itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DeviceFacts {
     /// The instance that reports.
     pub instance: InstanceId,

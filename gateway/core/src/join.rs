@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// An observation that wants to become the status of its process. It has a state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Candidate {
     /// Its place in the device's life.
     pub sync: SyncPoint,

@@ -14,7 +14,7 @@ use crate::{join::Candidate, object::SyncPoint, policy::Policy, store::HistoryRo
 pub type Bindings = HashMap<ProcessRef, DeviceName>;
 
 /// A report, sorted into what is to be done with it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Judgement {
     /// What history shall keep, in the order of the report.
     pub rows: Vec<HistoryRow>,
@@ -33,7 +33,7 @@ pub struct Judgement {
 }
 
 /// A candidate before its epoch is known.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Observed {
     /// The observation.
     pub observation: Observation,

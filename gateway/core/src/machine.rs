@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What a machine wants next.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Step<T> {
     /// Have the store do this, then call [`Machine::on_reply`].
     Request(StoreRequest),
@@ -40,7 +40,7 @@ pub trait Machine {
 
 /// Counts compare-and-swap attempts and says how long to pause before the next: doubling, with jitter, up to
 /// a bound.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Retries {
     left: u32,
     pause_ms: u64,

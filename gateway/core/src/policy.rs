@@ -3,7 +3,7 @@
 use crate::object::DeviceObject;
 
 /// Whether a device without a Device object gets one at its first report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Registration {
     /// `--register auto`: it is created. The client certificate is the credential.
     #[default]
@@ -13,7 +13,7 @@ pub enum Registration {
 }
 
 /// Limits, tolerances and retry bounds. The default is what `apollo-gateway serve` uses without flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// `--max-future-skew`: how much later than its report an observation may claim to be. Five minutes allow
     /// for a clock that was stepped back between the two, as NTP does after a cold boot.

@@ -26,7 +26,7 @@ pub fn repaired(
 }
 
 /// What a reconciliation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Reconciled {
     /// Writes of the Device's state.
     pub device_writes: WriteTally,
@@ -37,7 +37,7 @@ pub struct Reconciled {
 }
 
 /// Marks a device (if the task says so) and repairs its processes.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Reconcile {
     device: DeviceName,
     marking: Option<Marking>,
@@ -49,7 +49,7 @@ pub struct Reconcile {
     done: Reconciled,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Awaiting {
     Marking,
     Device,

@@ -31,7 +31,7 @@ use crate::policy::{Policy, signed_ms};
 pub const NEVER_SET_BEFORE_MS: i64 = 946_684_800_000;
 
 /// The two readings a report brings together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClockReading {
     /// By the device's clock, when it sent the report.
     pub sent_at: UnixMillis,
@@ -40,7 +40,7 @@ pub struct ClockReading {
 }
 
 /// An observation's time cannot be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ImpossibleTime {
     /// Observed after it was sent, beyond tolerance.
     #[error("observedAt {observed_at} is {ahead_ms} ms later than sentAt, at most {max_ms} are allowed")]

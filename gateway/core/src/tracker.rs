@@ -20,7 +20,7 @@ use crate::{
 pub type MonotonicMs = u64;
 
 /// Something to be done about one device, by [`crate::reconcile::Reconcile`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Task {
     /// Which.
     pub device: DeviceName,
@@ -29,7 +29,7 @@ pub struct Task {
 }
 
 /// A compare-and-swap of a Device's state.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Marking {
     /// The version the decision was made from.
     pub expected: ResourceVersion,
@@ -38,7 +38,7 @@ pub struct Marking {
 }
 
 /// All devices this replica knows of, each with the time it needs a look.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tracker {
     policy: Policy,
     devices: HashMap<DeviceName, Watched>,
@@ -46,7 +46,7 @@ pub struct Tracker {
     looks: BTreeSet<(MonotonicMs, DeviceName)>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Watched {
     /// `None` while only processes of it are known.
     seen: Option<Versioned<DeviceObject>>,

@@ -5,7 +5,7 @@ use apollo_wire::{Epoch, Rejection, Sequence, SequenceRange, Verdicts};
 use crate::{store::HistoryRow, time::ClockReading};
 
 /// What has become of the rows of one report.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Settlement {
     pub(crate) acked: Vec<Sequence>,
     pub(crate) accepted: u32,

@@ -8,7 +8,7 @@ use super::state::ExchangeId;
 use crate::time::Monotonic;
 
 /// What the engine knows at its start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Start {
     /// The clock's reading.
     pub now: Monotonic,
@@ -21,7 +21,7 @@ pub struct Start {
 }
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The queue's depth changed.
     Queued {
@@ -67,7 +67,7 @@ pub enum Event {
 }
 
 /// The result of one exchange: the report's and the poll's, for each may fail alone.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Exchanged {
     /// Which exchange.
     pub id: ExchangeId,
@@ -80,7 +80,7 @@ pub struct Exchanged {
 }
 
 /// Facts about the batch of one exchange, read in the transaction that took it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// Rows in it.
     pub rows: u32,
@@ -93,7 +93,7 @@ pub struct Batch {
 }
 
 /// What became of the poll.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DesiredOutcome {
     /// There was none.
     NotAsked,
@@ -106,7 +106,7 @@ pub enum DesiredOutcome {
 }
 
 /// A desired document with its ETag; the two are kept together.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Document {
     /// The ETag header, if the reply had one.
     pub etag: Option<String>,
@@ -115,7 +115,7 @@ pub struct Document {
 }
 
 /// Why a request brought nothing usable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Failure {
     /// What kind of failure.
     pub kind: FailureKind,
@@ -138,7 +138,7 @@ impl Failure {
 }
 
 /// The kinds of failure that the engine treats differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// No connection: name resolution, no route, no answer to the handshake.
     Unreachable,
@@ -159,7 +159,7 @@ pub enum FailureKind {
 }
 
 /// Something to do.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Take a batch from the queue, mark it as offered (on disk), send it, and report back as [`Exchanged`].
     StartExchange(StartExchange),
@@ -188,7 +188,7 @@ pub enum Effect {
 }
 
 /// How to do one exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StartExchange {
     /// Which.
     pub id: ExchangeId,
@@ -205,7 +205,7 @@ pub struct StartExchange {
 }
 
 /// How the last exchange went, for `sync_status`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Status {
     /// Why it failed; `None` if it succeeded.
     pub failure: Option<Failure>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Intervals and bounds of the sync engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// How long rows may wait for company before they are sent: fewer, fuller reports cost fewer bytes.
     pub sync_interval: Duration,

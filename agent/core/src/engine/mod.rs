@@ -15,6 +15,7 @@ mod delay;
 mod event;
 mod limits;
 mod rollback;
+mod situation;
 pub mod state;
 
 use std::collections::VecDeque;
@@ -24,13 +25,14 @@ pub use event::{
     Status,
 };
 pub use limits::Limits;
+pub use situation::Situation;
 use state::{ExchangeId, Move, Shutdown, State, Wait};
 
 use crate::{backoff::Backoff, jitter::Jitter, time::Monotonic};
 use apollo_wire::{DeviceName, Verdicts};
 
 /// The sync engine. See the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Engine {
     limits: Limits,
     device: DeviceName,

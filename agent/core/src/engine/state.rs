@@ -22,7 +22,7 @@ use crate::time::Monotonic;
 pub struct ExchangeId(pub u64);
 
 /// What a wait is for; it decides what may end it early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wait {
     /// All is well: new rows may bring the next exchange forward.
     Interval,
@@ -31,7 +31,7 @@ pub enum Wait {
 }
 
 /// Where the engine stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// A timer is armed.
     Waiting {
@@ -60,7 +60,7 @@ pub enum State {
 }
 
 /// What moves the engine on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Move {
     /// Begin an exchange.
     Attempt(ExchangeId),
@@ -108,7 +108,7 @@ impl State {
 }
 
 /// How far the ending of the process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Shutdown {
     /// Nobody asked.
     No,

@@ -44,7 +44,7 @@ type Next = Step<Concluded>;
 
 /// The machine that takes one report to its outcome. Create it when the whole report has been received, drive
 /// it as [`Machine`] says.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Exchange {
     device: DeviceName,
     report: Report,
@@ -58,7 +58,7 @@ pub struct Exchange {
 }
 
 /// What the exchange has learned and done so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Progress {
     found: Option<Versioned<DeviceObject>>,
     named: Vec<ProcessRef>,
@@ -70,7 +70,7 @@ struct Progress {
 }
 
 /// Which answer the exchange waits for, with what it needs to understand it.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Awaiting {
     Start,
     Device {
@@ -99,20 +99,20 @@ enum Awaiting {
     Nothing,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AfterDevice {
     ReadProcesses,
     Claim,
     WriteDevice,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AfterProcesses {
     Claim,
     WriteStatuses,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum AfterPause {
     ReadDevice(AfterDevice),
     ReadProcesses,

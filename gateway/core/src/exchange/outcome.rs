@@ -7,7 +7,7 @@ use apollo_wire::{Epoch, ProcessRef, Sequence, Verdicts};
 use crate::store::WriteOutcome;
 
 /// The end of an exchange.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Concluded {
     /// What to answer.
     pub outcome: Outcome,
@@ -16,7 +16,7 @@ pub struct Concluded {
 }
 
 /// What to answer to the device.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Everything named in the verdicts has committed: 200, or 403 with the same body.
     Settled {
@@ -46,7 +46,7 @@ pub enum Refusal {
 }
 
 /// What an exchange did.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Effects {
     /// Status writes on DeviceProcesses.
     pub process_writes: WriteTally,
@@ -65,7 +65,7 @@ pub struct Effects {
 }
 
 /// `apollo_gateway_status_writes_total` of one kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct WriteTally {
     /// Written.
     pub ok: u32,

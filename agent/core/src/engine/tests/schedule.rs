@@ -190,3 +190,19 @@ fn shutdown_during_an_exchange_waits_for_it_and_sends_what_came_since() {
     assert_eq!(rig.effects().pop(), Some(Effect::Stop));
     assert_eq!(rig.engine.poll_timeout(), None);
 }
+
+#[test]
+fn a_situation_comes_again_although_numbers_and_moments_do_not() {
+    let (mut rig, first) = Rig::new(0);
+    rig.succeed(first, 0, 0);
+    rig.effects();
+    let (rested, until) = (rig.engine.situation(), rig.engine.poll_timeout());
+    let second = rig.fire();
+    assert_ne!(rig.engine.situation(), rested);
+    rig.succeed(second, 0, 0);
+    rig.effects();
+    assert_eq!(rig.engine.situation(), rested);
+    assert_ne!(rig.engine.poll_timeout(), until);
+    rig.tell(Event::Queued { pending: 1 });
+    assert_ne!(rig.engine.situation(), rested);
+}
