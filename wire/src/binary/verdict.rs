@@ -178,6 +178,9 @@ fn take_rejections(cursor: &mut Cursor) -> Result<Vec<Rejection>, DecodeError> {
     for _ in 0..count {
         let (step, reason): (i64, u64) = cursor.take("rejected")?;
         let seq = u64::wrapping_add(before, step.cast_unsigned());
+        if seq > limits::SEQUENCE_MAX {
+            return Err(invalid("sequences below 2^63"));
+        }
         let reason = usize::try_from(reason)
             .ok()
             .and_then(|reason| REASONS.get(reason));
@@ -206,6 +209,12 @@ pub fn decode_verdicts(frame: &[u8]) -> Result<Verdicts, DecodeError> {
     }
     let has = |part: u8| parts & part != 0;
     let (epoch, highest_sequence): (_, u64) = cursor.take("highestSequence")?;
+    if highest_sequence > limits::SEQUENCE_MAX {
+        return Err(DecodeError::Invalid {
+            field: "highestSequence",
+            expected: "a number below 2^63",
+        });
+    }
     let server_time = cursor.time("serverTime")?;
     let clock_skew_ms = cursor.take("clockSkewMs")?;
     let acked = if has(part::ONE_RANGE) {

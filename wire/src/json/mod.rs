@@ -4,14 +4,19 @@
 //! of the report stands. Verdicts and desired documents come from a gateway and are taken whole or not at all.
 //! Memory stays proportional to the body: lists are cut off at the contract's limits while they are read.
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use crate::{DesiredState, Problem, Report, Verdicts};
 
+mod desired;
+mod fields;
 mod observation;
 mod report;
+mod verdicts;
 
+pub use desired::decode_desired;
 pub use report::decode_report;
+pub use verdicts::decode_verdicts;
 
 /// The media type of these forms.
 pub const MEDIA_TYPE: &str = "application/json";
@@ -68,19 +73,9 @@ pub fn encode_verdicts(verdicts: &Verdicts) -> Vec<u8> {
     text(verdicts)
 }
 
-/// Reads verdicts. Unknown fields are ignored.
-pub fn decode_verdicts(body: &[u8]) -> Result<Verdicts, JsonError> {
-    whole(body, "verdicts")
-}
-
 /// A desired document as JSON text.
 pub fn encode_desired(desired: &DesiredState) -> Vec<u8> {
     text(desired)
-}
-
-/// Reads a desired document. Unknown fields are ignored.
-pub fn decode_desired(body: &[u8]) -> Result<DesiredState, JsonError> {
-    whole(body, "desired")
 }
 
 /// A problem document as JSON text.
@@ -89,8 +84,11 @@ pub fn encode_problem(problem: &Problem) -> Vec<u8> {
 }
 
 /// Reads a problem document, as an agent does to say why it was refused. Unknown fields are ignored.
+///
+/// # Errors
+/// If the body is no JSON object, or one of its fields is wrong.
 pub fn decode_problem(body: &[u8]) -> Result<Problem, JsonError> {
-    whole(body, "problem")
+    fields::object(body, "problem")
 }
 
 #[expect(
@@ -99,8 +97,4 @@ pub fn decode_problem(body: &[u8]) -> Result<Problem, JsonError> {
 )]
 fn text<T: Serialize>(message: &T) -> Vec<u8> {
     serde_json::to_vec(message).expect("the wire types always have a JSON form")
-}
-
-fn whole<T: DeserializeOwned>(body: &[u8], field: &'static str) -> Result<T, JsonError> {
-    serde_json::from_slice(body).map_err(|source| JsonError::Syntax { field, source })
 }

@@ -8,7 +8,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::report::quoted;
+use super::fields::quoted;
 use crate::{Malformed, Observation, Sequence, Value, limits};
 
 /// Only the sequence, to be read even when the rest is wrong.

@@ -1,18 +1,14 @@
 //! Reading a report: the envelope strictly, its observations one by one.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{JsonError, observation};
+use super::{
+    JsonError,
+    fields::{is_object, list, object, optional, required, wrong},
+    observation,
+};
 use crate::{Gap, QueueDepth, Report, limits};
-
-/// What stands in for a list that is over its limit, so that the error can say so.
-const TOO_MANY: &str = "more entries than allowed";
 
 /// The envelope's fields as uninterpreted text, so that each can be named when it is wrong.
 #[derive(Deserialize)]
@@ -45,15 +41,7 @@ struct Envelope<'a> {
 /// If the body is no JSON object, if the envelope is wrong, or if some observation is no object or has no readable
 /// `seq`: the error names the field.
 pub fn decode_report(body: &[u8]) -> Result<Report, JsonError> {
-    let syntax = |source| JsonError::Syntax {
-        field: "report",
-        source,
-    };
-    let raw: &RawValue = serde_json::from_slice(body).map_err(syntax)?;
-    if !is_object(raw) {
-        return Err(wrong("report", "an object"));
-    }
-    let envelope: Envelope = serde_json::from_str(raw.get()).map_err(syntax)?;
+    let envelope: Envelope = object(body, "report")?;
     let instance = required(envelope.instance, "instance", "a UUID")?;
     let sent_at = required(envelope.sent_at, "sentAt", "an RFC 3339 time")?;
     let mut report = Report::empty(instance, sent_at);
@@ -128,93 +116,4 @@ fn gaps(raw: Option<&RawValue>) -> Result<Vec<Gap>, JsonError> {
         .enumerate()
         .map(read)
         .collect()
-}
-
-/// Whether this is a JSON object: an array of the fields' values, which the parser would also take, is not meant.
-fn is_object(raw: &RawValue) -> bool {
-    raw.get().starts_with('{')
-}
-
-fn wrong(field: &str, expected: &'static str) -> JsonError {
-    JsonError::Field {
-        field: field.to_owned(),
-        expected,
-    }
-}
-
-fn optional<T: DeserializeOwned>(
-    raw: Option<&RawValue>,
-    field: &str,
-    expected: &'static str,
-) -> Result<Option<T>, JsonError> {
-    raw.map_or(Ok(None), |raw| {
-        serde_json::from_str(raw.get()).map_err(|_| wrong(field, expected))
-    })
-}
-
-fn required<T: DeserializeOwned>(
-    raw: Option<&RawValue>,
-    field: &str,
-    expected: &'static str,
-) -> Result<T, JsonError> {
-    optional(raw, field, expected)?.ok_or_else(|| wrong(field, expected))
-}
-
-/// The elements of a JSON array as text, at most `max` of them; none if absent or null.
-fn list<'a>(
-    raw: Option<&'a RawValue>,
-    field: &'static str,
-    max: usize,
-) -> Result<Vec<&'a RawValue>, JsonError> {
-    let Some(raw) = raw.filter(|raw| raw.get() != "null") else {
-        return Ok(Vec::new());
-    };
-    let mut deserializer = serde_json::Deserializer::from_str(raw.get());
-    deserializer
-        .deserialize_seq(Elements {
-            max,
-            lifetime: PhantomData,
-        })
-        .map_err(|source| {
-            if source.to_string().starts_with(TOO_MANY) {
-                JsonError::TooMany { field, max }
-            } else {
-                wrong(field, "a list")
-            }
-        })
-}
-
-/// Collects elements and gives up one past `max`, before it allocates for more.
-struct Elements<'a> {
-    max: usize,
-    lifetime: PhantomData<&'a RawValue>,
-}
-
-impl<'de> Visitor<'de> for Elements<'de> {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = sequence.next_element()? {
-            if elements.len() == self.max {
-                return Err(A::Error::custom(TOO_MANY));
-            }
-            elements.push(element);
-        }
-        Ok(elements)
-    }
-}
-
-/// The beginning of some peer's text, to quote in an error.
-pub(super) fn quoted(raw: &RawValue) -> Cow<'_, str> {
-    /// Enough to recognize the value, short enough for a log line.
-    const CHARACTERS: usize = 40;
-    match raw.get().char_indices().nth(CHARACTERS) {
-        Some((end, _)) => Cow::Owned(format!("{}...", raw.get().get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(raw.get()),
-    }
 }
