@@ -116,6 +116,7 @@ fn binding_anew_touches_both_devices() {
         (names(&index, "buoy"), names(&index, "truck")),
         (vec!["b".into()], vec!["a".into()])
     );
+    assert_eq!((index.devices(), index.processes()), (2, 2));
 }
 
 #[test]

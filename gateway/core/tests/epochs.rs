@@ -68,7 +68,7 @@ fn a_deleted_device_starts_above_what_its_processes_still_carry() {
     let mut store = Memory::with(&[("own", "buoy")]);
     let _ = store.report("buoy", report(1, vec![]));
     let _ = store.report("buoy", report(2, vec![running(500, "own")]));
-    store.devices.clear();
+    store.twin.objects.delete_device(&device("buoy"));
     let concluded = store.report("buoy", report(3, vec![running(1, "own")]));
     assert_eq!(verdicts(&concluded).epoch, 3);
     assert_eq!(store.status("own").sync.unwrap().sequence, 1);

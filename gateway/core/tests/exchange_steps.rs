@@ -74,7 +74,7 @@ fn a_blocked_device_is_refused_and_nothing_is_written() {
     let concluded = store.report_at("buoy", report(1, vec![running(2, "own")]), 60_000);
     assert_eq!(concluded.outcome, Outcome::Refused(Refusal::Blocked));
     assert_eq!(
-        (store.process_writes, store.device_writes, store.history.len()),
+        (store.process_writes, store.device_writes, store.history().len()),
         (writes.0, writes.1, 1)
     );
 }
@@ -88,7 +88,7 @@ fn manual_registration_refuses_only_what_the_store_itself_does_not_know() {
     let mut store = Memory::with(&[("own", "buoy")]);
     let concluded = store.run(exchange(policy));
     assert_eq!(concluded.outcome, Outcome::Refused(Refusal::UnknownDevice));
-    assert_eq!((store.device_writes, store.history.len()), (0, 0));
+    assert_eq!((store.device_writes, store.history().len()), (0, 0));
     store.freeze_cache();
     store.execute(StoreRequest::CreateDevice {
         device: device("buoy"),
@@ -169,7 +169,7 @@ fn r03_an_unavailable_store_means_503_with_its_own_time_at_every_step() {
             let concluded = store.report("buoy", report(1, vec![running(2, "own")]));
             assert_eq!(verdicts(&concluded).epoch, 1);
             assert_eq!(
-                (store.history.len(), store.status("own").sync.unwrap().sequence),
+                (store.history().len(), store.status("own").sync.unwrap().sequence),
                 (1, 2)
             );
         }
@@ -219,11 +219,11 @@ fn deleted_while_in_work_history_is_kept() {
     let mut store = connected_store();
     let concluded = store.run_with(exchange(Policy::default()), |store, request| {
         if matches!(request, StoreRequest::ReplaceProcessStatuses { .. }) {
-            store.processes.remove(&process("own"));
+            store.twin.objects.delete_process(&process("own"));
         }
     });
     assert_eq!(verdicts(&concluded).accepted, 1);
-    assert_eq!(store.history.len(), 2);
+    assert_eq!(store.history().len(), 2);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn r10_a_restored_device_settles_nothing_and_learns_of_it() {
     for (offered_through, rolled_back) in [(3, false), (2, true)] {
         let mut sent = report(1, vec![running(4, "own"), running(3, "own")]);
         sent.offered_through = Some(offered_through);
-        let rows = store.history.len();
+        let rows = store.history().len();
         let concluded = store.clone().report("buoy", sent.clone());
         assert_eq!(
             concluded.effects.rolled_back, rolled_back,
@@ -247,7 +247,7 @@ fn r10_a_restored_device_settles_nothing_and_learns_of_it() {
                 3,
                 "R-10: what it has forgotten"
             );
-            assert_eq!(store.history.len(), rows);
+            assert_eq!(store.history().len(), rows);
         }
     }
 }
@@ -263,7 +263,7 @@ fn failed(seq: u64, name: &str) -> Observation {
 fn r10_other_observations_under_settled_sequences_are_not_taken_for_duplicates() {
     let mut store = connected_store();
     let _ = store.report("buoy", report(1, vec![running(2, "own"), running(3, "own")]));
-    let rows = store.history.clone();
+    let rows = store.history();
     let status = store.status("own").clone();
     // The copy has offered these rows before, without an answer: its count gives nothing away.
     let mut copy = report(1, vec![failed(3, "own"), failed(4, "own")]);
@@ -273,7 +273,7 @@ fn r10_other_observations_under_settled_sequences_are_not_taken_for_duplicates()
     assert_eq!(verdicts(&concluded).acked, []);
     assert_eq!(verdicts(&concluded).highest_sequence, 3);
     assert_eq!(
-        store.history, rows,
+        store.history(), rows,
         "nothing of it is kept: it comes again as another instance"
     );
     assert_eq!(store.status("own"), &status);
@@ -321,7 +321,7 @@ fn the_highest_sequence_never_leads_what_is_settled() {
     );
     assert!(matches!(interrupted.outcome, Outcome::Busy { .. }));
     assert_eq!(
-        store.history.len(),
+        store.history().len(),
         2,
         "sequence 2 is in history, but not settled"
     );

@@ -9,7 +9,7 @@ use apollo_gateway_core::{
     policy::Policy,
     time::ClockReading,
 };
-use apollo_wire::{QueueDepth, Report};
+use apollo_wire::{Malformed, QueueDepth, Report};
 use memory::{Memory, device, instance, now, report, running};
 
 /// A Device that has just reported, announcing `next_contact_seconds`.
@@ -91,6 +91,56 @@ fn what_people_watch_is_written_at_once() {
         is_written(&current, 1, |report| report.queue = queue(0, 1)),
         "R-09: loss is never silent"
     );
+}
+
+#[test]
+fn r09_rows_dropped_while_more_wait_are_written_at_once() {
+    let mut current = heard(Some(60));
+    let queue = |pending, dropped| Some(QueueDepth { pending, dropped });
+    current.status.queue = queue(5, 2);
+    assert!(!is_written(&current, 1, |report| report.queue = queue(5, 2)));
+    assert!(is_written(&current, 1, |report| report.queue = queue(5, 3)));
+    // A new instance begins to count anew: no loss.
+    assert!(!is_written(&current, 1, |report| report.queue = queue(5, 0)));
+}
+
+#[test]
+fn r06_a_queue_that_stays_empty_is_not_written() {
+    let mut current = heard(Some(60));
+    let empty = Some(QueueDepth::default());
+    current.status.queue = empty;
+    assert!(!is_written(&current, 1, |report| report.queue = empty));
+}
+
+#[test]
+fn two_reasons_to_write_do_not_cancel_each_other() {
+    let current = heard(Some(60));
+    assert!(is_written(&current, 1, |report| {
+        report.agent_version = Some("2".into());
+        report.sent_at = now().plus(-600_000);
+    }));
+}
+
+#[test]
+fn rows_that_cannot_be_read_leave_the_queue_with_the_others() {
+    let unreadable = Malformed {
+        seq: 2,
+        message: "process: expected a name".into(),
+    };
+    let sent = Report {
+        queue: Some(QueueDepth {
+            pending: 5,
+            dropped: 0,
+        }),
+        malformed: vec![unreadable],
+        ..report(1, vec![running(1, "own")])
+    };
+    let clock = ClockReading {
+        sent_at: now(),
+        received_at: now(),
+    };
+    let left = DeviceFacts::of(&sent, clock).queue.map(|queue| queue.pending);
+    assert_eq!(left, Some(3));
 }
 
 #[test]

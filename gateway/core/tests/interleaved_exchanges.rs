@@ -117,7 +117,7 @@ fn assert_committed(store: &Memory, report: &Report, acked: &[SequenceRange]) {
         );
         assert!(
             store
-                .history
+                .history()
                 .contains_key(&(device("buoy"), report.instance, observation.seq)),
             "R-03: history"
         );
@@ -205,7 +205,7 @@ proptest! {
             frame.observations.iter().map(move |seen| (life, seen.seq)).collect::<Vec<_>>()
         };
         let sent: BTreeSet<_> = frames.iter().flat_map(keys).collect();
-        let kept: BTreeSet<_> = store.history.keys().map(|(_, life, seq)| (*life, *seq)).collect();
+        let kept: BTreeSet<_> = store.history().keys().map(|(_, life, seq)| (*life, *seq)).collect();
         prop_assert_eq!(sent, kept, "R-04: history is the set of what was sent");
         // once more, all of it: nothing would change, so nothing is written.
         let before = (store.process_writes, store.device_writes);
@@ -234,7 +234,7 @@ proptest! {
             let _ = pieces.report("buoy", report(1, piece));
         }
         let _ = pieces.report("buoy", report(1, rest));
-        prop_assert_eq!(&once.history, &pieces.history);
+        prop_assert_eq!(once.history(), pieces.history());
         for name in NAMES {
             prop_assert_eq!(once.status(name), pieces.status(name));
         }

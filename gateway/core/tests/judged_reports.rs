@@ -29,7 +29,7 @@ fn r07_an_observation_for_another_devices_process_is_written_nowhere_and_forbidd
     );
     assert_eq!((verdicts.acked.len(), verdicts.highest_sequence), (0, 0));
     assert_eq!(concluded.effects.not_bound, [(9, process("other"))]);
-    assert!(store.history.is_empty(), "R-07: never in history");
+    assert!(store.history().is_empty(), "R-07: never in history");
     assert_eq!(store.process_writes, 0, "R-07: never in a status");
 }
 
@@ -79,7 +79,7 @@ fn r08_one_bad_observation_never_blocks_the_rest() {
         Outcome::Settled { forbidden: false, .. }
     ));
     assert_eq!(store.status("own").sync.unwrap().sequence, 7);
-    assert_eq!(store.history.len(), 2);
+    assert_eq!(store.history().len(), 2);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn an_orphan_is_settled_in_history_without_a_status() {
         (1, 0)
     );
     assert_eq!(verdicts(&concluded).acked, [range(1, 1)]);
-    assert!(store.history.values().all(|row| row.orphaned));
+    assert!(store.history().values().all(|row| row.orphaned));
     let again = store.report("buoy", report(1, vec![running(1, "gone")]));
     assert_eq!((verdicts(&again).orphaned, verdicts(&again).duplicates), (0, 1));
 }
@@ -167,7 +167,7 @@ fn r09_gaps_go_into_history_even_without_observations() {
     ];
     let concluded = store.report("buoy", sent);
     assert_eq!(
-        (store.gaps, concluded.effects.gaps),
+        (store.twin.history.gaps().count(), concluded.effects.gaps),
         (2, 2),
         "only what is a range is kept"
     );

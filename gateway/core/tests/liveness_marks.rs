@@ -42,10 +42,10 @@ fn reported(next_contact_seconds: Option<u32>) -> (Memory, Tracker) {
 }
 
 fn tell(store: &Memory, tracker: &mut Tracker, now_ms: u64) {
-    for seen in store.devices.values() {
+    for seen in store.twin.objects.devices() {
         tracker.device_seen(seen, now_ms);
     }
-    for seen in store.processes.values() {
+    for seen in store.twin.objects.processes() {
         tracker.process_seen(&seen.object, now_ms);
     }
 }

@@ -31,7 +31,8 @@ pub struct OtherInstance {
 
 impl Queue {
     /// Applies the reply to a report: refused rows become dead letters, acknowledged ones go, and so do the gap records
-    /// it carried. Rows above [`mark_offered`](Queue::mark_offered) are left alone.
+    /// it carried; acknowledged rows that left the queue meanwhile are taken out of the other records. Rows above
+    /// [`mark_offered`](Queue::mark_offered) are left alone.
     ///
     /// # Errors
     /// [`OtherInstance`] if the queue has started a new instance since.
@@ -52,10 +53,12 @@ impl Queue {
         for rejection in verdicts.rejected.iter().filter(|refused| refused.seq <= offered) {
             settled.dead += u64::from(self.bury(rejection));
         }
-        for range in &verdicts.acked {
-            settled.acked += self.delete(range.first, range.last.min(offered));
-        }
         settled.gaps = self.gaps.remove(sent_gaps);
+        for range in verdicts.acked.iter().filter(|range| range.first <= offered) {
+            let last = range.last.min(offered);
+            self.take_out_of_gaps(range.first, last);
+            settled.acked += self.delete(range.first, last);
+        }
         while self.dead.len() > DEAD_LETTERS {
             self.dead.pop_first();
         }
@@ -67,6 +70,22 @@ impl Queue {
     /// Deletes all dead letters. Returns how many there were.
     pub fn purge_dead(&mut self) -> u64 {
         std::mem::take(&mut self.dead).len() as u64
+    }
+
+    /// Rows that left the queue while their report was on its way, and arrived, are neither lost nor dropped.
+    fn take_out_of_gaps(&mut self, first: Sequence, last: Sequence) {
+        for (first, last) in self.gaps.take_out(first, last) {
+            let still_here = self.rows.range(first..=last).count() as u64;
+            self.dropped = (self.dropped + still_here).saturating_sub(last - first + 1);
+        }
+    }
+
+    /// Rows that were pushed out while their report was on its way, and arrived: they are not lost, and were not dropped.
+    fn take_out_of_gaps(&mut self, first: Sequence, last: Sequence) {
+        for (first, last) in self.gaps.take_out(first, last) {
+            let here = self.rows.range(first..=last).count() as u64;
+            self.dropped = self.dropped.saturating_sub(last - first + 1 - here);
+        }
     }
 
     fn delete(&mut self, first: Sequence, last: Sequence) -> u64 {
