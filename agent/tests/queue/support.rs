@@ -56,6 +56,11 @@ impl Scratch {
         self.queue = open(&self.dir, self.limits);
     }
 
+    /// The same after another start of the machine.
+    pub(crate) fn reopen_at_boot(&mut self, boot_id: &str) {
+        self.queue = Queue::open_at_boot(self.dir.path(), self.limits, boot_id.to_owned()).unwrap();
+    }
+
     /// The file through SQLite itself, past the queue.
     pub(crate) fn sqlite(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.dir.path().join("agent.db")).unwrap()
