@@ -21,7 +21,7 @@ use crate::{
     client::{Client, IpBytes},
     clock,
     exit::chain,
-    queue::{Queue, SettleError, Settled, StorageError},
+    queue::{Queue, Settled, StorageError},
     run_lock,
 };
 
@@ -93,21 +93,25 @@ impl Driver {
             return Ok(());
         };
         let named = taken.named_in(&verdicts);
-        let settled = self
+        let unchanged = Settled {
+            pending: self.engine.pending(),
+            ..Settled::default()
+        };
+        let (settled, depth) = self
             .queue
-            .call(move |queue| -> Result<(Settled, u64, u64), SettleError> {
+            .call(move |queue| {
                 // A report without rows and gaps, a mere heartbeat, costs no write.
                 let settled = if taken.range().is_some() || !taken.gaps.is_empty() {
-                    queue.settle(taken.instance, &taken.gaps, &verdicts)?
+                    queue.settle(taken.instance, &taken.gaps, &verdicts)
                 } else {
-                    Settled::default()
+                    Ok(unchanged)
                 };
-                let stats = queue.stats()?;
-                Ok((settled, stats.rows, stats.dropped))
+                (settled, queue.depth())
             })
             .await?;
         match settled {
-            Ok((settled, pending, dropped)) => {
+            Ok(settled) => {
+                let depth = self.depth_or(depth, settled.pending);
                 self.summary.acked += settled.acked;
                 self.summary.dead += settled.dead;
                 if settled.dead > 0 {
@@ -120,9 +124,9 @@ impl Driver {
                 self.tell(Event::Settled {
                     id,
                     settled: named,
-                    pending,
+                    pending: depth.pending,
                 });
-                self.note_depth(pending, dropped);
+                self.note_depth(depth);
             }
             Err(error) => self.tell(Event::SettleFailed {
                 id,
@@ -134,18 +138,16 @@ impl Driver {
 
     async fn renew(&mut self, id: ExchangeId, why: String) -> Result<(), DriverError> {
         tracing::warn!(why, "the queue is an old copy of itself: starting a new instance");
-        let renewed = self
+        let (renewed, depth) = self
             .queue
-            .call(move |queue| {
-                let instance = queue.renew_instance(&why)?;
-                Ok::<_, StorageError>((instance, queue.stats()?.rows))
-            })
+            .call(move |queue| (queue.renew_instance(&why), queue.depth()))
             .await?;
         self.taken = None;
         match renewed {
-            Ok((instance, pending)) => {
+            Ok(instance) => {
                 tracing::warn!(%instance, "new instance");
                 self.dropped = 0;
+                let pending = self.depth_or(depth, self.engine.pending()).pending;
                 self.tell(Event::Renewed { id, pending });
             }
             Err(error) => self.tell(Event::RenewFailed {

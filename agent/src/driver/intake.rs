@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use apollo_agent_core::engine::Event;
-use apollo_wire::limits::DESIRED_PROCESSES;
+use apollo_wire::{QueueDepth, limits::DESIRED_PROCESSES};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Driver, DriverError};
 use crate::{
     exit::chain,
-    queue::{AppendError, NewObservation},
+    queue::{AppendError, NewObservation, StorageError},
 };
 
 /// Most observations stored in one transaction: those of a device that starts all its processes at once share one sync.
@@ -98,16 +98,19 @@ impl Driver {
     /// can never be stored: it is left out, and said so.
     pub(super) async fn store(&mut self, mut observations: Vec<NewObservation>) -> Result<(), DriverError> {
         while !observations.is_empty() {
-            let stored = self
+            let (given, stored, depth) = self
                 .queue
                 .call(move |queue| {
                     let stored = queue.append(&observations);
-                    (observations, stored.and_then(|_| Ok(queue.stats()?)))
+                    (observations, stored, queue.depth())
                 })
                 .await?;
-            match stored {
-                (_, Ok(stats)) => {
-                    self.note_depth(stats.rows, stats.dropped);
+            match (given, stored) {
+                // Stored is stored, whether or not the depth could be read.
+                (stored, Ok(_)) => {
+                    let known = self.engine.pending().saturating_add(stored.len() as u64);
+                    let depth = self.depth_or(depth, known);
+                    self.note_depth(depth);
                     return Ok(());
                 }
                 (mut refused, Err(AppendError::Defect { index, source })) => {
@@ -138,19 +141,19 @@ impl Driver {
             .queue
             .call(move |queue| {
                 let version = queue.data_version()?;
-                let stats = if version == known {
+                let depth = if version == known {
                     None
                 } else {
-                    Some(queue.stats()?)
+                    Some(queue.depth()?)
                 };
-                Ok::<_, crate::queue::StorageError>((version, stats))
+                Ok::<_, StorageError>((version, depth))
             })
             .await?;
         match looked {
-            Ok((version, stats)) => {
+            Ok((version, depth)) => {
                 self.data_version = version;
-                if let Some(stats) = stats {
-                    self.note_depth(stats.rows, stats.dropped);
+                if let Some(depth) = depth {
+                    self.note_depth(depth);
                 }
             }
             Err(error) => tracing::warn!(error = chain(&error), "cannot look at the queue"),
@@ -159,12 +162,25 @@ impl Driver {
     }
 
     /// Tells the engine and the metrics how full the queue is.
-    pub(super) fn note_depth(&mut self, rows: u64, dropped: u64) {
-        self.metrics.queue(rows, dropped.saturating_sub(self.dropped));
+    pub(super) fn note_depth(&mut self, depth: QueueDepth) {
+        let QueueDepth { pending, dropped } = depth;
+        self.metrics.queue(pending, dropped.saturating_sub(self.dropped));
         self.dropped = dropped;
-        self.summary.pending = rows;
-        if rows != self.engine.pending() {
-            self.tell(Event::Queued { pending: rows });
+        self.summary.pending = pending;
+        if pending != self.engine.pending() {
+            self.tell(Event::Queued { pending });
         }
+    }
+
+    /// The depth read after a transaction that has committed. Where it cannot be read, what is known without: the
+    /// transaction is not undone by that, and must not be made again.
+    pub(super) fn depth_or(&self, read: Result<QueueDepth, StorageError>, pending: u64) -> QueueDepth {
+        read.unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "cannot look at the queue");
+            QueueDepth {
+                pending,
+                dropped: self.dropped,
+            }
+        })
     }
 }

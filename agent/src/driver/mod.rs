@@ -30,6 +30,7 @@ use tokio::{
 
 use crate::{
     client::{Client, ClientFactory, IpBytes},
+    exit::chain,
     metrics::Metrics,
     queue::{NewObservation, Queue, StorageError},
     supervisor::SupervisorHandle,
@@ -78,7 +79,7 @@ pub enum DriverError {
     /// The queue's thread has ended.
     #[error(transparent)]
     Gone(#[from] QueueThreadGone),
-    /// The database could not be read at the start.
+    /// How full the queue is could not be read at the start.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -149,9 +150,17 @@ impl Driver {
     pub async fn new(setup: Setup, supervision: Option<Supervision>) -> Result<Self, DriverError> {
         let queue = QueueThread::start(setup.queue).map_err(DriverError::Thread)?;
         let read = |queue: &mut Queue| {
-            Ok::<_, StorageError>((queue.stats()?, queue.desired()?, queue.data_version()?))
+            Ok::<_, StorageError>((queue.depth()?, queue.desired(), queue.data_version()?))
         };
-        let (stats, stored, data_version) = queue.call(read).await??;
+        let (depth, stored, data_version) = queue.call(read).await??;
+        // Without one, the first poll names no ETag and brings the document again. Observations wait for nobody.
+        let stored = stored.unwrap_or_else(|error| {
+            tracing::error!(
+                error = chain(&error),
+                "the stored desired state is ignored until the gateway sends it again"
+            );
+            None
+        });
         // A document of another device (the certificate was exchanged) is not run, and not asked about either.
         let stored = stored.filter(|stored| stored.document.device == setup.device);
         let (supervisor, intake) = match supervision {
@@ -168,7 +177,7 @@ impl Driver {
         let start = Start {
             now: Monotonic::ZERO,
             device: setup.device,
-            pending: stats.rows,
+            pending: depth.pending,
             jitter_seed: setup.seed,
         };
         Ok(Self {
@@ -182,13 +191,13 @@ impl Driver {
             supervisor,
             intake,
             data_version,
-            dropped: stats.dropped,
+            dropped: depth.dropped,
             origin: Instant::now(),
             counted: setup.clients.traffic().total(),
             clients: setup.clients,
             metrics: setup.metrics,
             summary: Summary {
-                pending: stats.rows,
+                pending: depth.pending,
                 ..Summary::default()
             },
             stopped: false,

@@ -1,6 +1,6 @@
 //! Looking at the queue, for people: the SQL views as values.
 
-use apollo_wire::InstanceId;
+use apollo_wire::{InstanceId, QueueDepth};
 use rusqlite::Row;
 use serde::Serialize;
 
@@ -109,6 +109,23 @@ impl Queue {
         self.connection
             .query_row(sql, [], read)
             .map_err(|source| StorageError::new("count the queue", source))
+    }
+
+    /// How full the queue is: one row of running totals, fit for every append.
+    ///
+    /// # Errors
+    /// Any failure of SQLite.
+    pub fn depth(&self) -> Result<QueueDepth, StorageError> {
+        let read = |row: &Row<'_>| {
+            Ok(QueueDepth {
+                pending: row::count(row.get(0)?),
+                dropped: row::count(row.get(1)?),
+            })
+        };
+        self.connection
+            .prepare_cached("SELECT pending_rows, dropped FROM queue_head")
+            .and_then(|mut statement| statement.query_row([], read))
+            .map_err(|source| StorageError::new("look how full the queue is", source))
     }
 
     /// The oldest pending rows, ascending, at most `limit`.

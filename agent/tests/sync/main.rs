@@ -6,6 +6,7 @@
     reason = "a test's scaffolding fails the test where it stands"
 )]
 
+mod damaged_rows;
 mod driver;
 mod fake_gateway;
 mod link;
