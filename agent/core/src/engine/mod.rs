@@ -241,7 +241,8 @@ impl Engine {
         }
         self.backoff.reset();
         self.renewed = false;
-        let more = batch.is_some_and(|batch| batch.more) && pending > 0;
+        // A batch without rows moves nothing, whatever the counters say: there is no next one at once.
+        let more = offered > 0 && batch.is_some_and(|batch| batch.more) && pending > 0;
         if !more {
             self.batch_rows = self.limits.batch_rows.max(1);
         }

@@ -54,6 +54,15 @@ fn r11_new_rows_do_not_shorten_the_delay_after_a_failure() {
 }
 
 #[test]
+fn r11_a_batch_without_rows_is_not_followed_by_another_at_once() {
+    let (mut rig, first) = Rig::new(5);
+    // Rows that the counter knows and the queue does not have.
+    rig.succeed(first, 0, 5);
+    rig.effects();
+    assert_eq!(rig.wait(), LIMITS.sync_interval);
+}
+
+#[test]
 fn r11_a_timer_that_fires_early_changes_nothing() {
     let (mut rig, first) = Rig::new(0);
     rig.succeed(first, 0, 0);
