@@ -11,7 +11,7 @@ use super::{
     gaps,
     limits::FAILED_ATTEMPTS,
     open::read_instance,
-    row::{self, COLUMNS, key, sequence},
+    row::{self, BYTES, COLUMNS, key, sequence},
 };
 
 /// What a report carries of the queue, read in one transaction.
@@ -51,7 +51,7 @@ struct Found {
 impl Queue {
     /// The oldest pending rows: at most `max_rows`, at most `max_bytes` of them as the view's `bytes` counts, but at
     /// least one if there is any. An observation from an earlier boot whose clock ran free gets clock unknown. A row
-    /// that cannot be read back is dropped and becomes a gap record (Corrupt).
+    /// that cannot be read back is dropped and becomes a gap record (Corrupt), as does a gap record that cannot be read.
     ///
     /// # Errors
     /// Any failure of SQLite.
@@ -59,7 +59,7 @@ impl Queue {
         let read = || -> rusqlite::Result<Batch> {
             let transaction = self.connection.unchecked_transaction()?;
             let found = find(&transaction, &self.boot_id, max_rows, max_bytes)?;
-            if found.unreadable.is_empty() {
+            if found.unreadable.is_empty() && !gaps::any_unreadable(&transaction)? {
                 return assemble(&transaction, found.observations);
             }
             drop(transaction);
@@ -175,12 +175,9 @@ fn assemble(connection: &Connection, observations: Vec<Observation>) -> rusqlite
 
 fn drop_unreadable(connection: &Connection, sequences: &[Sequence]) -> rusqlite::Result<()> {
     for sequence in sequences {
-        // The size of a damaged row may be damaged too; what is not a number counts as nothing.
-        let bytes: i64 = connection.query_row(
-            "SELECT CASE typeof(bytes) WHEN 'integer' THEN bytes ELSE 0 END FROM observation WHERE seq = ?1",
-            [key(*sequence)],
-            |row| row.get(0),
-        )?;
+        // The size of a damaged row may be damaged too.
+        let sql = format!("SELECT {BYTES} FROM observation WHERE seq = ?1");
+        let bytes: i64 = connection.query_row(&sql, [key(*sequence)], |row| row.get(0))?;
         connection.execute("DELETE FROM observation WHERE seq = ?1", [key(*sequence)])?;
         add_to_totals(connection, -1, -bytes)?;
     }

@@ -18,8 +18,8 @@ pub enum OpenError {
     },
     /// The file is damaged.
     #[error(
-        "{} is damaged or not a database; it is left as it is: move it away to start with an empty queue, or recover \
-         its rows with `sqlite3 {} .recover`", path.display(), path.display()
+        "{} is damaged or not a database; it is left as it is: move it away to start with an empty queue, or save its \
+         rows with sqlite3's .dump as docs/storage.md says under \"Damage\"", path.display()
     )]
     Damaged {
         /// The file.

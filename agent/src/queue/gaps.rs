@@ -32,10 +32,34 @@ pub(super) fn record(
     lost: &[SequenceRange],
     reason: GapReason,
 ) -> rusqlite::Result<()> {
+    repair(connection)?;
     for range in lost {
         insert(connection, *range, reason)?;
     }
     keep_bound(connection)
+}
+
+/// Where a record says what this program never writes.
+const UNREADABLE: &str = "first < 1 OR typeof(last) <> 'integer' OR last < first \
+                          OR reason NOT IN ('QueueFull', 'Purged', 'Corrupt')";
+
+/// Whether any record needs [`repair`], which needs a transaction that may write.
+pub(super) fn any_unreadable(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = format!("SELECT EXISTS (SELECT 1 FROM gap WHERE {UNREADABLE})");
+    connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))
+}
+
+/// Makes what is left of damaged records one of the reason Corrupt: one record that cannot be read must not keep all
+/// others, and the rows, from being sent. One whose beginning is no sequence names nothing, and goes.
+fn repair(connection: &Connection) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM gap WHERE first < 1")?
+        .execute([])?;
+    let sql = format!(
+        "UPDATE gap SET last = max(first, iif(typeof(last) = 'integer', last, first)), reason = 'Corrupt' \
+         WHERE {UNREADABLE}"
+    );
+    connection.prepare_cached(&sql)?.execute([]).map(|_| ())
 }
 
 /// Inserts one range, joined with records of the same reason that touch it.
@@ -129,7 +153,7 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Gap>> {
         Ok(Gap {
             first: sequence(row.get(0)?),
             last: sequence(row.get(1)?),
-            reason: parse_reason(row.get_ref(2)?.as_str()?),
+            reason: row.get_ref(2)?.as_str().map_or(GapReason::Corrupt, parse_reason),
         })
     })?;
     rows.collect()
@@ -163,6 +187,30 @@ pub(super) fn remove(connection: &Connection, sent: &[Gap]) -> rusqlite::Result<
         }
     }
     Ok(removed)
+}
+
+/// Takes out what arrived after all: rows that had to leave the queue while their report was on its way. Returns the
+/// parts of records of the reason QueueFull that it took out.
+pub(super) fn take_out(
+    connection: &Connection,
+    arrived: SequenceRange,
+) -> rusqlite::Result<Vec<SequenceRange>> {
+    let about = |reason| Gap {
+        first: arrived.first,
+        last: arrived.last,
+        reason,
+    };
+    let pushed_out = overlapping(connection, &about(GapReason::QueueFull))?;
+    let lost = [GapReason::QueueFull, GapReason::Purged, GapReason::Corrupt].map(about);
+    if remove(connection, &lost)? > 0 {
+        // A record cut in the middle is two.
+        keep_bound(connection)?;
+    }
+    let within = |range: SequenceRange| SequenceRange {
+        first: range.first.max(arrived.first),
+        last: range.last.min(arrived.last),
+    };
+    Ok(pushed_out.into_iter().map(within).collect())
 }
 
 fn overlapping(connection: &Connection, gap: &Gap) -> rusqlite::Result<Vec<SequenceRange>> {

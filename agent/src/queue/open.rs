@@ -2,16 +2,17 @@
 
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use apollo_wire::InstanceId;
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, config::DbConfig, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, config::DbConfig, params};
 
 use super::{
     DATABASE_FILE, Queue, QueueLimits,
     error::OpenError,
     limits::{BUSY_TIMEOUT, PAGE_BYTES, WAL_CHECKPOINT_PAGES, WAL_KEPT_BYTES},
+    row::BYTES,
 };
 use crate::clock;
 
@@ -49,9 +50,11 @@ impl Queue {
         };
         let mut connection = Connection::open(&path).map_err(storage)?;
         configure(&connection).map_err(storage)?;
-        if !is_current(&connection).map_err(storage)? {
+        if !is_current(&connection).map_err(storage)? || !has_log(&connection).map_err(storage)? {
             let lock = lock(data_dir)?;
             migrate(&mut connection, &path, &storage)?;
+            // A file that was put together from a dump begins without.
+            use_log(&connection).map_err(storage)?;
             drop(lock);
         }
         let instance = read_instance(&connection).map_err(storage)?;
@@ -63,13 +66,25 @@ impl Queue {
         })
     }
 
-    /// Reads every page and checks the b-trees. Takes time in proportion to the file: for the start of a long-running
-    /// agent, not for each command.
+    /// Reads every page, checks the b-trees, and sets the running totals right where they differ from the rows. Takes
+    /// time in proportion to the file: for the start of a long-running agent, not for each command.
     ///
     /// # Errors
-    /// [`OpenError::Damaged`] with SQLite's first finding.
+    /// [`OpenError::Damaged`] with SQLite's first finding; a failure to set the totals right.
     pub fn verify(&self) -> Result<(), OpenError> {
-        let path = self.connection.path().unwrap_or(DATABASE_FILE).into();
+        self.check_pages()?;
+        self.recount().map_err(|source| OpenError::Storage {
+            path: self.path(),
+            source,
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.connection.path().unwrap_or(DATABASE_FILE).into()
+    }
+
+    fn check_pages(&self) -> Result<(), OpenError> {
+        let path = self.path();
         let finding = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -84,6 +99,22 @@ impl Queue {
             }
             Err(source) => Err(OpenError::Damaged { path, source }),
         }
+    }
+
+    /// Counts the rows. The totals of a file put together from a damaged one name rows that it does not have.
+    fn recount(&self) -> rusqlite::Result<()> {
+        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let sql = format!(
+            "UPDATE queue_head SET pending_rows = found.rows, pending_bytes = found.bytes \
+             FROM (SELECT count(*) AS rows, coalesce(sum({BYTES}), 0) AS bytes FROM observation) AS found \
+             WHERE (pending_rows, pending_bytes) IS NOT (found.rows, found.bytes)"
+        );
+        let corrected = transaction.execute(&sql, [])?;
+        transaction.commit()?;
+        if corrected > 0 {
+            tracing::warn!("the totals of the queue differed from its rows: counted anew");
+        }
+        Ok(())
     }
 }
 
@@ -143,6 +174,16 @@ fn is_current(connection: &Connection) -> rusqlite::Result<bool> {
         && pragma(connection, "application_id")? == APPLICATION_ID)
 }
 
+/// Whether the file is in WAL mode, which is a property of the file.
+fn has_log(connection: &Connection) -> rusqlite::Result<bool> {
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    Ok(mode == "wal")
+}
+
+fn use_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "WAL")
+}
+
 fn lock(data_dir: &Path) -> Result<File, OpenError> {
     let path = data_dir.join(LOCK_FILE);
     let file = File::create(&path).and_then(|file| file.lock().map(|()| file));
@@ -183,7 +224,7 @@ fn migrate(
 
 /// Version 0, an empty file, to version 1, in one transaction.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    use_log(connection)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(SCHEMA)?;
     transaction.execute(

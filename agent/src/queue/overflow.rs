@@ -58,7 +58,8 @@ fn oldest_over(
         sequences: Vec::new(),
         bytes: 0,
     };
-    let mut statement = transaction.prepare_cached("SELECT seq, bytes FROM observation ORDER BY seq")?;
+    let sql = format!("SELECT seq, {} FROM observation ORDER BY seq", row::BYTES);
+    let mut statement = transaction.prepare_cached(&sql)?;
     let mut found = statement.query([])?;
     while rows > 1 && (rows > max_rows || bytes > max_bytes) {
         let Some(row) = found.next()? else { break };

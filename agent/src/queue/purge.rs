@@ -49,7 +49,10 @@ fn delete_all(transaction: &Transaction<'_>) -> rusqlite::Result<u64> {
         })?
         .collect::<rusqlite::Result<_>>()?;
     let (rows, bytes): (i64, i64) = transaction.query_row(
-        "SELECT count(*), coalesce(sum(bytes), 0) FROM observation",
+        &format!(
+            "SELECT count(*), coalesce(sum({}), 0) FROM observation",
+            row::BYTES
+        ),
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;

@@ -137,6 +137,9 @@ pub(super) fn values_json(values: &BTreeMap<String, Value>) -> Option<String> {
     serde_json::to_string(values).ok()
 }
 
+/// A row's `bytes` in SQL. Where damage left no number there, the row counts nothing, and blocks no sum.
+pub(super) const BYTES: &str = "iif(typeof(bytes) = 'integer', bytes, 0)";
+
 /// What the row counts towards the queue's `max_bytes`.
 pub(super) fn bytes(observation: &NewObservation, message: &str, values_json: Option<&str>) -> i64 {
     let texts = observation.process.as_str().len()

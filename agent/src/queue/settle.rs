@@ -9,7 +9,7 @@ use super::{
     gaps,
     limits::{DEAD_LETTERS, NOTE_BYTES},
     open::read_instance,
-    row::{self, COLUMNS, key},
+    row::{self, BYTES, COLUMNS, key},
 };
 use crate::clock;
 
@@ -44,8 +44,8 @@ pub enum SettleError {
 
 impl Queue {
     /// Applies the reply to a report in one transaction: deletes acknowledged rows, moves refused ones to the dead
-    /// letters, removes the gap records it carried. Rows above [`mark_offered`](Queue::mark_offered) were never sent:
-    /// verdicts on them are ignored. A row both acknowledged and refused becomes a dead letter. Applying the same reply
+    /// letters, removes the gap records it carried, and takes acknowledged rows that had to leave meanwhile out of the
+    /// others. Rows above [`mark_offered`](Queue::mark_offered) were never sent: verdicts on them are ignored. A row both acknowledged and refused becomes a dead letter. Applying the same reply
     /// again changes nothing.
     ///
     /// `instance` is that of the [`Batch`](super::Batch) the report was made from, `sent_gaps` its gap records.
@@ -89,16 +89,15 @@ fn apply(transaction: &Transaction<'_>, sent_gaps: &[Gap], verdicts: &Verdicts) 
     {
         settled.dead += bury(transaction, rejection)?;
     }
-    for range in &verdicts.acked {
-        settled.acked += delete(
-            transaction,
-            SequenceRange {
-                first: range.first,
-                last: range.last.min(offered),
-            },
-        )?;
-    }
     settled.gaps = gaps::remove(transaction, sent_gaps)?;
+    for range in verdicts.acked.iter().filter(|range| range.first <= offered) {
+        let arrived = SequenceRange {
+            first: range.first,
+            last: range.last.min(offered),
+        };
+        take_out_of_gaps(transaction, arrived)?;
+        settled.acked += delete(transaction, arrived)?;
+    }
     if settled.dead > 0 {
         keep_dead_letters_bounded(transaction)?;
     }
@@ -118,13 +117,27 @@ fn apply(transaction: &Transaction<'_>, sent_gaps: &[Gap], verdicts: &Verdicts) 
     Ok(settled)
 }
 
+/// Rows that were pushed out while their report was on its way, and arrived: they are not lost, and were not dropped.
+fn take_out_of_gaps(transaction: &Transaction<'_>, arrived: SequenceRange) -> rusqlite::Result<()> {
+    for range in gaps::take_out(transaction, arrived)? {
+        transaction
+            .prepare_cached(
+                // A record that grew into its neighbour also covers rows that are still here.
+                "UPDATE queue_head SET dropped = max(0, dropped - (?2 - ?1 + 1) + \
+                 (SELECT count(*) FROM observation WHERE seq BETWEEN ?1 AND ?2))",
+            )?
+            .execute([key(range.first), key(range.last)])?;
+    }
+    Ok(())
+}
+
 /// Deletes the pending rows of a range; returns how many there were.
 fn delete(transaction: &Transaction<'_>, range: SequenceRange) -> rusqlite::Result<u64> {
     let bounds = [key(range.first), key(range.last)];
     let (rows, bytes): (i64, i64) = transaction
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(bytes), 0) FROM observation WHERE seq BETWEEN ?1 AND ?2",
-        )?
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum({BYTES}), 0) FROM observation WHERE seq BETWEEN ?1 AND ?2"
+        ))?
         .query_row(bounds, |row| Ok((row.get(0)?, row.get(1)?)))?;
     if rows > 0 {
         transaction

@@ -89,6 +89,39 @@ fn a_record_that_grew_after_it_was_sent_keeps_what_the_gateway_has_not_seen() {
 }
 
 #[test]
+fn rows_pushed_out_on_their_way_are_not_lost_once_they_are_acknowledged() {
+    let mut scratch = Scratch::rows(3);
+    scratch.append(4);
+    let sent = scratch.offer();
+    assert_eq!(sent.range(), Some(2..=4));
+    scratch.append(2);
+    assert_eq!(scratch.gaps(), [gap(1, 3, "QueueFull")]);
+    // 2 and 4 arrived. 4 is still here; 3 is gone without a word from the gateway.
+    let settled = scratch
+        .queue
+        .settle(sent.instance, &sent.gaps, &verdicts(&[(2, 2), (4, 4)], &[]))
+        .unwrap();
+    assert_eq!((settled.acked, settled.gaps, settled.pending), (1, 1, 2));
+    assert_eq!(scratch.gaps(), [gap(3, 3, "QueueFull")]);
+    assert_eq!(scratch.batch().queue.dropped, 2, "1 and 3");
+}
+
+#[test]
+fn rows_purged_on_their_way_are_not_lost_once_they_are_acknowledged() {
+    let mut scratch = Scratch::new();
+    scratch.append(3);
+    let sent = scratch.offer();
+    scratch.queue.purge().unwrap();
+    let never_offered = verdicts(&[(2, 9)], &[]);
+    scratch
+        .queue
+        .settle(sent.instance, &sent.gaps, &never_offered)
+        .unwrap();
+    assert_eq!(scratch.gaps(), [gap(1, 1, "Purged")]);
+    assert_eq!(scratch.batch().queue.dropped, 0);
+}
+
+#[test]
 fn gap_records_are_bounded_and_never_say_too_little() {
     let count = 2 * (apollo_wire::limits::GAPS as u64 + 1);
     let mut scratch = Scratch::rows(count);
