@@ -26,6 +26,11 @@ pub const LABEL_BYTES: usize = 63;
 pub const DESIRED_PROCESSES: usize = 1_000;
 /// Longest canonical JSON of one `spec`, bytes. Kubernetes refuses objects over about 1.5 MiB; ours are far smaller.
 pub const SPEC_BYTES: usize = 64 * 1024;
+/// Least that a receiver must take as a report's body, bytes: whatever its own limit, a report of one observation with
+/// every field at its bound and of [`GAPS`] gap records fits, in a frame (26 KiB at most: 21 bytes a gap, 4 KiB of texts)
+/// and, without gaps, in JSON (20 KiB with every character escaped). So a sender that halves its batch at each 413 always
+/// gets through, and no row can block the rows behind it.
+pub const BODY_LIMIT_LEAST_BYTES: usize = 32 * 1024;
 /// Largest frame after decompression, bytes. Compressed frames say their size first and are refused beyond it, so a
 /// hostile frame cannot make the receiver allocate more than this.
 pub const FRAME_DECODED_BYTES: usize = 16 * 1024 * 1024;

@@ -235,4 +235,18 @@ fn too_many_observations_or_gaps_are_refused() {
             max: limits::OBSERVATIONS
         })
     ));
+    let gaps = |count: usize| {
+        let gap = |first: usize| format!(r#"{{"first":{first},"last":{first},"reason":"Purged"}}"#);
+        let gaps: Vec<String> = (0..count).map(|number| gap(2 * number)).collect();
+        let rest = format!(r#""instance":"{}","sentAt":"2026-11-23T10:00:00Z""#, instance());
+        json::decode_report(format!(r#"{{{rest},"gaps":[{}]}}"#, gaps.join(",")).as_bytes())
+    };
+    assert_eq!(gaps(limits::GAPS).unwrap().gaps.len(), limits::GAPS);
+    assert!(matches!(
+        gaps(limits::GAPS + 1),
+        Err(JsonError::TooMany {
+            field: "gaps",
+            max: limits::GAPS
+        })
+    ));
 }

@@ -46,7 +46,7 @@ pub struct ServeArgs {
     /// Silence after which a device is no longer Connected [default: 90s]
     #[arg(long, value_name = "DURATION")]
     stale_after: Option<String>,
-    /// Largest request body, 1KiB to 16MiB [default: 1MiB]
+    /// Largest request body, 32KiB to 16MiB [default: 1MiB]
     #[arg(long, value_name = "SIZE")]
     max_body: Option<String>,
     /// How much later than its report an observation may claim to be [default: 5m]

@@ -61,8 +61,9 @@ pub struct TlsFiles {
 pub struct BodyLimit(NonZeroUsize);
 
 impl BodyLimit {
-    /// An empty report in JSON is about 100 bytes; less than this would refuse even small ones.
-    pub const MIN_BYTES: u64 = 1024;
+    /// The largest legal row fits: with less, a device that has one would get 413 for it for ever, and everything behind
+    /// it in its queue would wait.
+    pub const MIN_BYTES: u64 = apollo_wire::limits::BODY_LIMIT_LEAST_BYTES as u64;
     /// Frames may not unpack to more than this either, so a larger limit would admit nothing more.
     pub const MAX_BYTES: u64 = apollo_wire::limits::FRAME_DECODED_BYTES as u64;
 

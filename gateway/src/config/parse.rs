@@ -27,7 +27,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 pub(super) fn body_limit(text: &str) -> Result<BodyLimit, String> {
     bytes(text)
         .and_then(BodyLimit::new)
-        .ok_or_else(|| format!("{text:?} is not a size from 1KiB to 16MiB, such as 1MiB or 65536"))
+        .ok_or_else(|| format!("{text:?} is not a size from 32KiB to 16MiB, such as 1MiB or 65536"))
 }
 
 pub(super) fn register(text: &str) -> Result<Register, String> {
@@ -80,7 +80,7 @@ mod tests {
         ] {
             assert_eq!(bytes(bad), None, "{bad}");
         }
-        assert!(body_limit("1KiB").is_ok() && body_limit("1023").is_err());
+        assert!(body_limit("32KiB").is_ok() && body_limit("32767").is_err());
         assert!(body_limit("16MiB").is_ok() && body_limit("16777217").is_err());
     }
 

@@ -223,7 +223,7 @@ mod tests {
         let path = directory.path().join("gateway.toml");
         std::fs::write(
             &path,
-            "stale-after = '1m'\nmax_age = '2d'\nmax-body = 4096\ntls-cert = 'f.pem'\n",
+            "stale-after = '1m'\nmax_age = '2d'\nmax-body = 40960\ntls-cert = 'f.pem'\n",
         )
         .unwrap();
         let mut layers = layers(
@@ -238,7 +238,7 @@ mod tests {
         let (config, origins) = resolve(&layers).unwrap();
         assert_eq!(config.stale_after, Duration::from_secs(180));
         assert_eq!(config.max_age, Duration::from_secs(9 * 86_400));
-        assert_eq!(config.max_body.bytes(), 4096);
+        assert_eq!(config.max_body.bytes(), 40_960);
         assert_eq!(
             config.tls.certificate,
             directory.path().join("f.pem"),

@@ -1,6 +1,10 @@
 //! A gateway of its own for each test.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use apollo_gateway::{
     config::{BodyLimit, Config, Register, StoreChoice, TlsFiles},
@@ -13,8 +17,8 @@ use apollo_wire::{InstanceId, Observation, Report, UnixMillis};
 use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-/// Small, so that tests of it are quick.
-pub(crate) const MAX_BODY: usize = 4096;
+/// The least there is, so that tests of it are quick.
+pub(crate) const MAX_BODY: usize = BodyLimit::MIN_BYTES as usize;
 /// How long a test waits for anything before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -62,6 +66,17 @@ impl Fixture {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        let (fixture, serving) = Self::begin(change, |_| {}).await;
+        tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap();
+        fixture
+    }
+
+    /// A gateway that has begun and may not be serving yet; the receiver tells when it is. `prepare` gets the store's file
+    /// between the two.
+    pub(crate) async fn begin(
+        change: impl FnOnce(&mut Config),
+        prepare: impl FnOnce(&Path),
+    ) -> (Self, oneshot::Receiver<()>) {
         let dir = tempfile::tempdir().unwrap();
         let authority = pki::authority(today()).unwrap();
         let mut config = config(&dir, &authority);
@@ -69,6 +84,8 @@ impl Fixture {
         let gateway = Gateway::build(&config).await.unwrap();
         let (udp, admin) = gateway.addresses();
         let (udp, admin) = (udp[0], admin);
+        let StoreChoice::Embedded(path) = &config.store;
+        prepare(path);
         let (stop, stopped) = oneshot::channel::<()>();
         let (announce, serving) = oneshot::channel::<()>();
         let running = tokio::spawn(gateway.run(
@@ -78,7 +95,6 @@ impl Fixture {
             },
             std::future::pending(),
         ));
-        let StoreChoice::Embedded(path) = &config.store;
         let store = EmbeddedStore::open(path, Missing::Refuse).unwrap();
         let fixture = Self {
             dir,
@@ -89,8 +105,7 @@ impl Fixture {
             stop: Some(stop),
             running,
         };
-        tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap();
-        fixture
+        (fixture, serving)
     }
 
     /// A certificate for a device, from the fixture's authority.

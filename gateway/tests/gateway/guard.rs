@@ -87,3 +87,57 @@ async fn a_flood_on_the_control_stream_ends_that_connection_alone() {
     }
     assert_eq!(bystander.get("/v1/desired", &[]).await.status, 200);
 }
+
+/// A HEADERS frame of a GET of `/v1/desired` with one more field of `value` bytes (RFC 9204, section 4.5; nothing is
+/// packed, so h3's own client, which knows the bound, need not agree).
+fn headers_frame(value: usize) -> Vec<u8> {
+    let varint = |number: usize| u16::try_from(number | 0x4000).unwrap().to_be_bytes();
+    // No dynamic table. Then :method GET and :scheme https of the static table (17, 23).
+    let mut section = vec![0, 0, 0xc0 | 17, 0xc0 | 23];
+    // :authority (0) and :path (1) by name, their values written out.
+    for (index, text) in [(0_u8, "localhost"), (1, "/v1/desired")] {
+        section.push(0x50 | index);
+        section.push(u8::try_from(text.len()).unwrap());
+        section.extend(text.bytes());
+    }
+    // A field `x`: name and value written out, the length with a prefix of 7 bits.
+    section.extend([0x21, b'x', 0x7f]);
+    let mut rest = value - 127;
+    while rest >= 128 {
+        section.push(u8::try_from(rest % 128).unwrap() | 0x80);
+        rest /= 128;
+    }
+    section.push(u8::try_from(rest).unwrap());
+    section.extend(vec![b'v'; value]);
+    [&[HEADERS][..], &varint(section.len()), &section].concat()
+}
+
+#[tokio::test]
+async fn a_header_block_over_the_bound_is_431_and_the_connection_lives() {
+    let fixture = Fixture::start().await;
+    let mut device = Client::connect(&fixture, "buoy-17").await;
+    // As HTTP/3 counts it: names, values and 32 bytes for each of the five fields (RFC 9114, section 4.2.2).
+    let others = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":authority", "localhost"),
+        (":path", "/v1/desired"),
+    ];
+    let others: usize = others
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 32)
+        .sum();
+    let most = usize::try_from(apollo_gateway::listener::limits::FIELD_SECTION_BYTES).unwrap() - others - 33;
+    for (value, too_large) in [(most, false), (most + 1, true)] {
+        let (mut send, mut recv) = device.connection.open_bi().await.unwrap();
+        send.write_all(&headers_frame(value)).await.unwrap();
+        send.finish().unwrap();
+        let answer = recv.read_to_end(64 * 1024).await.unwrap();
+        // ":status 431" is a reference to the name and three digits, written out or by Huffman's code (RFC 7541, B).
+        let is_431 = [&b"431"[..], &[0x69, 0x90, 0xff]]
+            .iter()
+            .any(|digits| answer.windows(3).any(|bytes| bytes == *digits));
+        assert_eq!(is_431, too_large, "{value}: {answer:x?}");
+    }
+    assert_eq!(device.get("/v1/desired", &[]).await.status, 200);
+}

@@ -6,9 +6,12 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+mod admin;
 mod client;
 mod drain;
 mod early_data;
+mod expiry;
+mod failing_store;
 mod fixture;
 mod guard;
 mod handshakes;

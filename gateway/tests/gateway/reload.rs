@@ -53,3 +53,21 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_go_on() {
     .await;
     assert_eq!(old.get("/v1/desired", &[]).await.status, 200);
 }
+
+#[tokio::test]
+async fn no_session_of_the_old_authority_is_resumed() {
+    let fixture = Fixture::start().await;
+    let config = tls(&fixture.authority, Some(&fixture.device("buoy-17")));
+    let mut old = Client::connect_with(config.clone(), fixture.udp).await.unwrap();
+    // The ticket comes before this answer.
+    assert_eq!(old.get("/v1/desired", &[]).await.status, 200);
+    let new_authority = pki::authority(today()).unwrap();
+    replace(&fixture, "ca.pem", &new_authority.certificate_pem);
+    until(async || old.get("/v1/desired", &[]).await.status == 401).await;
+    // Resumed, the handshake would bring the old identity along; made anew, it fails.
+    let refused = match Client::connect_with(config, fixture.udp).await {
+        Err(_) => true,
+        Ok(mut again) => again.try_send("GET", "/v1/desired", &[], None).await.is_err(),
+    };
+    assert!(refused, "a session outlived the authority that stood for it");
+}

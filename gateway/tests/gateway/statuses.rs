@@ -147,6 +147,27 @@ async fn a_body_at_the_limit_passes_and_one_past_is_413_announced_or_not_or_comp
     assert_eq!(answer.status, 413);
 }
 
+/// A zstd frame (RFC 8878, section 3.1.1) of one raw block that asks for a window of 2^`window_log` bytes.
+fn zstd_frame(window_log: u8, body: &[u8]) -> Vec<u8> {
+    let magic = [0x28, 0xb5, 0x2f, 0xfd];
+    // No flags; the exponent of the window descriptor counts from 10.
+    let header = [0, (window_log - 10) << 3];
+    // The last block, raw.
+    let block = u32::try_from(body.len()).unwrap() << 3 | 1;
+    [&magic[..], &header, &block.to_le_bytes()[..3], body].concat()
+}
+
+#[tokio::test]
+async fn a_zstd_body_may_ask_for_a_window_of_8_mib_and_not_more() {
+    let fixture = Fixture::start().await;
+    let mut device = Client::connect(&fixture, "buoy-17").await;
+    for (window_log, code) in [(23, 200), (24, 400)] {
+        let body = zstd_frame(window_log, &json::encode_report(&empty_report()));
+        let answer = device.post(&[JSON, ("content-encoding", "zstd")], body).await;
+        assert_eq!(answer.status, code, "a window of 2^{window_log} bytes");
+    }
+}
+
 #[tokio::test]
 async fn an_announced_excess_is_refused_before_the_body_comes() {
     let fixture = Fixture::start().await;
