@@ -109,3 +109,67 @@ impl<S: Store> Service<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant};
+
+    use apollo_gateway_core::{
+        policy::Policy,
+        store::{StoreReply, StoreRequest},
+    };
+    use apollo_wire::{InstanceId, UnixMillis};
+    use tokio::{sync::mpsc, task::JoinSet};
+
+    use super::*;
+    use crate::{clock, lifecycle, metrics::Metrics, store::Change};
+
+    /// What an agent waits for a datagram before it tries elsewhere.
+    const AGENTS_PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A store that never answers.
+    struct Hanging;
+
+    impl Store for Hanging {
+        async fn execute(&self, _: StoreRequest) -> StoreReply {
+            std::future::pending().await
+        }
+
+        fn watch(&self) -> mpsc::Receiver<Change> {
+            mpsc::channel(1).1
+        }
+    }
+
+    /// Takes as long as an exchange may: 8 s.
+    #[tokio::test]
+    async fn as_many_reports_are_settled_at_once_as_there_are_places_and_a_store_that_hangs_frees_them() {
+        let (_controller, lifecycle) = lifecycle::begin();
+        let metrics = Arc::new(Metrics::default());
+        let service = Service::new(Hanging, Policy::default(), metrics, lifecycle, clock::now);
+        let service = Arc::new(service);
+        let report = |number: u8| {
+            let service = Arc::clone(&service);
+            async move {
+                let report = Report::empty(InstanceId::from_bytes([number; 16]), UnixMillis::saturating(0));
+                service
+                    .report(&format!("buoy-{number}").parse().unwrap(), report)
+                    .await
+            }
+        };
+        let began = Instant::now();
+        let mut under_way: JoinSet<_> = (0..u8::try_from(slots::EXCHANGES).unwrap()).map(report).collect();
+        while service.exchanges.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let full = Err(Unsettled::Busy {
+            retry_after: slots::RETRY_AFTER,
+        });
+        assert_eq!(report(200).await, full);
+        assert!(began.elapsed() < EXCHANGE_TIMEOUT, "one too many is told at once");
+        while let Some(ended) = under_way.join_next().await {
+            assert_eq!(ended.unwrap(), full);
+        }
+        assert!(began.elapsed() < AGENTS_PATIENCE, "{:?}", began.elapsed());
+        assert_eq!(service.exchanges.available_permits(), slots::EXCHANGES);
+    }
+}

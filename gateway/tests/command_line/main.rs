@@ -1,6 +1,8 @@
 //! `apollo-gateway` as its users type it: certificates, configuration, and what ends `serve` before it has begun.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod serving;
+
 use std::{
     net::{TcpListener, UdpSocket},
     os::unix::fs::PermissionsExt,
@@ -126,7 +128,16 @@ fn show_tells_names_validity_and_device() {
     ] {
         assert!(shown.contains(expected), "{expected} in {shown}");
     }
+    // A device may be out of reach for a season.
+    let today = jiff::tz::TimeZone::UTC.to_datetime(jiff::Timestamp::now());
+    let in_two_years = today.year() + 2;
+    assert!(
+        shown.contains(&format!("valid until  {in_two_years}-")),
+        "{shown}"
+    );
     let shown = good(dir.path(), &["pki", "show", "pki/gateway.pem"]);
+    // A device whose clock was never set believes that it is 1970.
+    assert!(shown.contains("valid from   1970-01-01"), "{shown}");
     assert!(shown.contains("DNS:localhost, IP:127.0.0.1, IP:::1"), "{shown}");
     bad(dir.path(), &["pki", "show", "pki/buoy-17.key"], 1);
 }
