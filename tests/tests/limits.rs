@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use apollo_tests::harness::{Device, INSTANCE, PATIENCE, Reply, World, observation, report};
 use apollo_wire::{Observation, Report, UnixMillis, Value, binary, limits};
 use http::Method;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
 
 /// `--max-body` of these tests.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -197,5 +199,43 @@ fn a_certificate_of_another_authority_gets_nothing() -> Result<()> {
     if let Ok(device) = Device::connect(world.gateway.udp(), &world.pki, Some(&stranger)) {
         ensure!(device.report(&report(&[])).is_err(), "a stranger was answered");
     }
+    Ok(())
+}
+
+#[test]
+fn a_gateway_with_the_smallest_body_limit_takes_the_largest_rows() -> Result<()> {
+    /// More than the queue holds, so that gap records travel too.
+    const ROWS: usize = 60;
+    let world = World::new(&["--max-body", "32KiB"])?;
+    let agent = world.agent("buoy-17")?;
+    // Texts in which no model finds order, as long as they may be.
+    let mut random = StdRng::seed_from_u64(7);
+    let mut text = |bytes| -> String {
+        (0..bytes)
+            .map(|_| char::from(random.random_range(b' '..b'~')))
+            .collect()
+    };
+    let mut lines = String::new();
+    for _ in 0..ROWS {
+        let values: serde_json::Map<_, _> = (0..32)
+            .map(|n| (format!("{n:02}{}", text(61)), json!(1.0 / 3.0)))
+            .collect();
+        let row = json!({"process": "default/collector", "reason": text(128), "message": text(1024), "values": values});
+        lines += &format!("{row}\n");
+    }
+    agent
+        .run(
+            "observe",
+            &["--stdin", "--queue-max-rows", "40"],
+            Some(lines.as_bytes()),
+        )?
+        .success()?;
+    agent.sync_once()?.success()?;
+    assert_eq!(agent.pending()?, 0);
+    assert_eq!(world.gateway.observations("buoy-17")?.len(), 40);
+    let too_large = world
+        .gateway
+        .metric("apollo_gateway_requests_total", "code=\"413\"")?;
+    ensure!(too_large > 0.0, "reports were never too large: nothing was shown");
     Ok(())
 }

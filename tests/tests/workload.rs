@@ -1,8 +1,11 @@
 //! Ten thousand observations in through `observe --stdin`, over real QUIC, and out of the gateway, field by field.
 
 use anyhow::{Context, Result, ensure};
-use apollo_tests::{harness::World, workload};
-use apollo_wire::Observation;
+use apollo_tests::{
+    harness::{INSTANCE, World},
+    workload,
+};
+use apollo_wire::{Observation, Report, UnixMillis, binary};
 use serde_json::Value;
 
 /// As many as the reference workload has.
@@ -25,6 +28,15 @@ fn what_goes_in_at_the_device_comes_out_at_the_gateway_field_by_field() -> Resul
 
     agent.sync_once()?.success()?;
     assert_eq!(agent.pending()?, 0);
+    let requests = |route: &str| {
+        let labels = format!("route=\"{route}\"");
+        world.gateway.metric("apollo_gateway_requests_total", &labels)
+    };
+    // Of 1,000 rows each, with one poll for all of them.
+    assert_eq!(
+        (requests("report")?, requests("desired")?),
+        (reports_of_1000(&observations), 1.0)
+    );
     let stored = world.gateway.observations(DEVICE)?;
     let instance = agent.instance()?;
     compare(&observations, &stored, &instance)?;
@@ -61,6 +73,29 @@ fn what_goes_in_at_the_device_comes_out_at_the_gateway_field_by_field() -> Resul
     );
     assert_eq!(accepted("duplicate")?, 0.0);
     assert_eq!(world.gateway.observations(DEVICE)?, stored);
+    Ok(())
+}
+
+/// How many reports of 1,000 observations that makes.
+fn reports_of_1000(observations: &[Observation]) -> f64 {
+    f64::from(u32::try_from(observations.len().div_ceil(1_000)).unwrap_or(u32::MAX))
+}
+
+/// The figure of the README and of docs/wire.md, on data of the same kind.
+#[test]
+fn an_observation_takes_less_than_6_bytes_in_reports_of_1000() -> Result<()> {
+    let observations = workload::generate(SEED, COUNT, UnixMillis::new(1_800_000_000_000)?)?;
+    let mut bytes = 0;
+    for rows in observations.chunks(1_000) {
+        let mut report = Report::empty(INSTANCE.parse()?, UnixMillis::new(1_800_000_001_500)?);
+        report.observations = rows.to_vec();
+        bytes += binary::encode_report(&report).len();
+    }
+    ensure!(
+        bytes < 6 * observations.len(),
+        "{bytes} bytes for {} observations",
+        observations.len()
+    );
     Ok(())
 }
 

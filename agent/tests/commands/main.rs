@@ -5,4 +5,5 @@
 mod observe;
 mod program;
 mod queue;
+mod run;
 mod status;

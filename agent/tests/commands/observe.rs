@@ -1,4 +1,4 @@
-//! `observe`: from the command line and from standard input.
+//! `observe`: from the command line and from standard input. Q-12: what it would have to ignore, it refuses.
 
 use std::{
     fs,

@@ -1,4 +1,5 @@
-//! What goes into a report: oldest first, within bounds, never stuck on one row.
+//! What goes into a report: oldest first, within bounds, never stuck on one row, with clocks that are
+//! worth what they are.
 
 use apollo_agent::queue::Queue;
 use apollo_wire::{Clock, limits};

@@ -1,4 +1,5 @@
-//! a row leaves by a verdict that names it, and by nothing else.
+//! a row leaves by a verdict that names it, and by nothing else. Q-13: one that comes back is a new one.
+//! dead letters are bounded.
 
 use apollo_agent::queue::SettleError;
 use apollo_wire::InstanceId;

@@ -1,4 +1,4 @@
-//! The views people read with `sqlite3`: their columns are a contract, their text is readable and exact.
+//! the views people read with `sqlite3`: their columns are a contract, their text is readable and exact.
 
 use apollo_wire::UnixMillis;
 use rusqlite::types::Value;

@@ -94,6 +94,34 @@ async fn r10_a_report_sent_again_on_a_new_connection_counts_its_rows_as_offered(
 }
 
 #[tokio::test]
+async fn the_queue_is_locked_while_a_report_is_under_way() {
+    let data = tempfile::tempdir().unwrap();
+    let lock = data.path().join("sync.lock");
+    let taken = Arc::new(AtomicUsize::new(0));
+    let (path, held) = (lock.clone(), Arc::clone(&taken));
+    let rig = Rig::over(
+        data,
+        Arc::new(move |seen: &Seen| {
+            // What another process would find.
+            if seen.path == "/v1/report" && std::fs::File::create(&path).unwrap().try_lock().is_err() {
+                held.fetch_add(1, Ordering::SeqCst);
+            }
+            agreeable(seen)
+        }),
+    );
+    rig.add(6);
+    assert_eq!(rig.sync().await.exchanges, 2);
+    assert_eq!(taken.load(Ordering::SeqCst), 2, "both reports");
+    // And a process that finds it taken sends nothing.
+    let other = std::fs::File::create(&lock).unwrap();
+    other.try_lock().unwrap();
+    rig.add(1);
+    let summary = rig.sync().await;
+    assert_eq!((summary.failure, summary.pending), (Some(FailureKind::Busy), 1));
+    assert_eq!(rig.gateway.requests("/v1/report").len(), 2);
+}
+
+#[tokio::test]
 async fn rows_purged_while_they_are_on_their_way_do_not_make_a_good_reply_a_failure() {
     let data = tempfile::tempdir().unwrap();
     let dir = data.path().to_owned();

@@ -12,7 +12,7 @@ use std::{
 
 use apollo_agent_core::engine::FailureKind;
 use bytes::Bytes;
-use tokio::{net::UdpSocket, sync::watch};
+use tokio::{net::UdpSocket, sync::watch, task::JoinSet};
 
 use crate::{
     fake_gateway::{FakeGateway, LIMITS, Pki, Script, Seen, agreeable, client, factory},
@@ -112,6 +112,21 @@ async fn a_connection_that_was_only_cut_off_goes_on_when_the_link_is_back() {
         requests[0].connection, requests[1].connection,
         "the first connection was good enough"
     );
+}
+
+/// A NAT forgets, or the device moves: its datagrams come from elsewhere, and what is sent to the old place is lost.
+#[tokio::test]
+async fn a_device_with_a_new_address_goes_on_with_its_connection() {
+    let pki = Pki::new();
+    let gateway = FakeGateway::start(&pki, Arc::new(agreeable));
+    let relay = Relay::start(gateway.address).await;
+    let mut client = client(&[relay.url()], &pki.device("buoy-1"));
+    for _ in 0..3 {
+        assert!(client.exchange(&request(None)).await.report.is_ok());
+        relay.rebinds.send_modify(|rebinds| *rebinds += 1);
+    }
+    assert_eq!(gateway.requests("/v1/report").len(), 3);
+    assert_eq!(gateway.connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -216,10 +231,12 @@ async fn certificates_of_strangers_are_refused_on_both_sides() {
     assert_eq!(picky.requests("/v1/report").len(), 0);
 }
 
-/// Forwards datagrams between client sockets and `to`; drops them while `cut`.
+/// Forwards datagrams between client sockets and `to`; drops them while `cut`. Each `rebind` gives all clients new
+/// addresses towards `to`.
 struct Relay {
     address: SocketAddr,
     cut: watch::Sender<bool>,
+    rebinds: watch::Sender<u32>,
     to: watch::Sender<SocketAddr>,
 }
 
@@ -228,11 +245,18 @@ impl Relay {
         let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
         let address = front.local_addr().unwrap();
         let ((cut, is_cut), (to, target)) = (watch::channel(false), watch::channel(to));
+        let (rebinds, mut rebound) = watch::channel(0);
         tokio::spawn(async move {
             let mut backs = HashMap::new();
+            let mut answering = JoinSet::new();
             let mut datagram = [0; 2048];
             while let Ok((length, peer)) = front.recv_from(&mut datagram).await {
                 let (cut, target) = (*is_cut.borrow(), *target.borrow());
+                if rebound.has_changed().unwrap_or(false) {
+                    rebound.mark_unchanged();
+                    backs.clear();
+                    answering.abort_all();
+                }
                 if cut {
                     continue;
                 }
@@ -240,7 +264,7 @@ impl Relay {
                     Entry::Occupied(known) => Arc::clone(known.get()),
                     Entry::Vacant(new) => {
                         let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap());
-                        tokio::spawn(answers(
+                        answering.spawn(answers(
                             Arc::clone(&back),
                             Arc::clone(&front),
                             peer,
@@ -252,7 +276,12 @@ impl Relay {
                 let _ = back.send_to(&datagram[..length], target).await;
             }
         });
-        Self { address, cut, to }
+        Self {
+            address,
+            cut,
+            rebinds,
+            to,
+        }
     }
 
     fn url(&self) -> String {

@@ -27,6 +27,13 @@ pub(super) fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, Strin
     Ok((status, body.to_owned()))
 }
 
+/// What a program serves at `/metrics`.
+pub fn metrics_text(address: SocketAddr) -> anyhow::Result<String> {
+    let (status, text) = get(address, "/metrics")?;
+    anyhow::ensure!(status == 200, "status {status}: {text}");
+    Ok(text)
+}
+
 /// The sum of all samples of `name` whose labels contain `labels` (such as `code="304"`; empty for all) in Prometheus
 /// text. 0 if there is none: a counter that never counted.
 pub fn metric(text: &str, name: &str, labels: &str) -> f64 {

@@ -16,7 +16,7 @@ mod stub;
 pub mod wait;
 mod world;
 
-pub use admin::metric;
+pub use admin::{metric, metrics_text};
 pub use agent::Agent;
 pub use binaries::{ENV_BIN_DIR, Program};
 pub use device::{Device, Reply};
