@@ -116,6 +116,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_range_contains_its_ends_and_nothing_beyond() {
+        let range = SequenceRange { first: 3, last: 5 };
+        let contained: Vec<_> = (0..9).filter(|sequence| range.contains(*sequence)).collect();
+        assert_eq!(contained, [3, 4, 5]);
+    }
+
+    #[test]
     fn ranges_are_sorted_disjoint_and_as_long_as_possible() {
         assert_eq!(
             SequenceRange::collect(vec![10, 1, 2, 3, 12, 11, 2]),

@@ -89,3 +89,20 @@ fn small_frames_are_small() {
     let bytes = binary::encode_verdicts(&verdicts_of_one_range()).len();
     assert!(bytes <= 16, "{bytes}");
 }
+
+#[test]
+fn times_in_whole_seconds_cost_less() {
+    let bytes = |milliseconds: fn(i64) -> i64| {
+        let mut report = empty();
+        report.observations = (1..=200).map(bare).collect();
+        for (row, observation) in (0..).zip(&mut report.observations) {
+            let at_ms = row * row * 1000 + milliseconds(row);
+            observation.observed_at = time("2026-11-23T00:00:00.000Z").plus(at_ms);
+        }
+        let frame = binary::encode_report(&report);
+        assert_eq!(binary::decode_report(&frame).unwrap(), report);
+        frame.len()
+    };
+    let (whole, broken) = (bytes(|_| 0), bytes(|row| row * 37 % 1000));
+    assert!(whole + 200 < broken, "{whole} bytes against {broken}");
+}

@@ -1,8 +1,10 @@
 //! What the engine promises, rule by rule. The harness below is the driver's side of the conversation.
 
+mod ending;
 mod liveness;
 mod replies;
 mod schedule;
+mod stale;
 
 use std::time::Duration;
 

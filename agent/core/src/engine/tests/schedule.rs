@@ -57,6 +57,44 @@ fn rows_that_come_late_are_sent_at_once_and_those_that_come_early_wait_for_compa
 }
 
 #[test]
+fn a_queue_that_was_emptied_brings_nothing_forward() {
+    let (mut rig, first) = Rig::new(1);
+    rig.succeed(first, 1, 0);
+    rig.effects();
+    rig.tell(Event::Queued { pending: 0 });
+    assert_eq!((rig.effects(), rig.wait()), (vec![], LIMITS.heartbeat));
+}
+
+#[test]
+fn rows_that_came_during_an_exchange_wait_for_company() {
+    let (mut rig, first) = Rig::new(2);
+    rig.answer(first, batch(2), acked(2));
+    rig.tell(Event::Settled {
+        id: first.id,
+        settled: 2,
+        pending: 3,
+    });
+    assert!(rig.status().failure.is_none());
+    assert_eq!(rig.wait(), LIMITS.sync_interval);
+}
+
+#[test]
+fn a_drain_ends_when_the_rest_left_the_queue_meanwhile() {
+    let (mut rig, first) = Rig::new(20);
+    let more = Batch {
+        more: true,
+        ..batch(8)
+    };
+    rig.answer(first, more, acked(8));
+    rig.tell(Event::Settled {
+        id: first.id,
+        settled: 8,
+        pending: 0,
+    });
+    assert_eq!(rig.wait(), LIMITS.heartbeat);
+}
+
+#[test]
 fn a_drain_goes_on_at_once_and_polls_only_once() {
     let (mut rig, first) = Rig::new(20);
     assert!(first.poll);
