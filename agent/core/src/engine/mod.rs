@@ -272,7 +272,6 @@ impl Engine {
     fn on_shutdown(&mut self, state: State) {
         match state {
             State::Waiting { .. } => self.attempt_last(),
-            State::Stopped => {}
             _ if self.shutdown == Shutdown::No => self.shutdown = Shutdown::Asked,
             _ => {}
         }

@@ -18,7 +18,7 @@ use super::event::Batch;
 ///   image look whose sequences run side by side: neither of the other signs shows then.
 pub(super) fn sign_of_old_copy(verdicts: &Verdicts, batch: &Batch) -> Option<String> {
     let known = verdicts.highest_sequence;
-    if known > 0 && known >= batch.next_sequence {
+    if known >= batch.next_sequence {
         let next = batch.next_sequence;
         return Some(format!(
             "the gateway knows sequence {known}, and the next of this queue is {next}"
@@ -91,6 +91,8 @@ mod tests {
     fn r10_a_sequence_not_yet_handed_out_gives_it_away_at_the_limit_and_not_before() {
         assert!(sign_of_old_copy(&verdicts(11, &[]), &batch(11, 11)).is_some());
         assert!(sign_of_old_copy(&verdicts(10, &[(1, 1)]), &batch(10, 11)).is_none());
+        // Even if the reply itself names it: this queue cannot have sent it.
+        assert!(sign_of_old_copy(&verdicts(11, &[(1, 11)]), &batch(10, 11)).is_some());
     }
 
     #[test]
