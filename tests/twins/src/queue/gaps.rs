@@ -82,20 +82,6 @@ impl Gaps {
         let pushed_out = self.records.iter().filter(overlaps).map(within).collect();
         let reasons = [GapReason::QueueFull, GapReason::Purged, GapReason::Corrupt];
         if self.remove(&reasons.map(|reason| Gap { first, last, reason })) > 0 {
-            self.keep_bound();
-        }
-        pushed_out
-    }
-
-    /// Takes out what arrived after all. Returns the parts of records of the reason QueueFull that it took out.
-    pub(super) fn take_out(&mut self, first: Sequence, last: Sequence) -> Vec<(Sequence, Sequence)> {
-        let about = |reason| Gap { first, last, reason };
-        let pushed_out = self.records.iter().filter_map(|(from, (to, reason))| {
-            let overlaps = *from <= last && *to >= first && *reason == GapReason::QueueFull;
-            overlaps.then_some((first.max(*from), last.min(*to)))
-        });
-        let pushed_out = pushed_out.collect();
-        if self.remove(&[GapReason::QueueFull, GapReason::Purged, GapReason::Corrupt].map(about)) > 0 {
             // A record cut in the middle is two.
             self.keep_bound();
         }

@@ -80,14 +80,6 @@ impl Queue {
         }
     }
 
-    /// Rows that were pushed out while their report was on its way, and arrived: they are not lost, and were not dropped.
-    fn take_out_of_gaps(&mut self, first: Sequence, last: Sequence) {
-        for (first, last) in self.gaps.take_out(first, last) {
-            let here = self.rows.range(first..=last).count() as u64;
-            self.dropped = self.dropped.saturating_sub(last - first + 1 - here);
-        }
-    }
-
     fn delete(&mut self, first: Sequence, last: Sequence) -> u64 {
         let named: Vec<Sequence> = match first <= last {
             true => self
