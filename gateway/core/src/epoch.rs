@@ -12,7 +12,7 @@
 //!   listed but has rows was forgotten. What it sends goes into history under epoch [`FORGOTTEN`] and becomes
 //!   no status. Without history the two look alike and the instance gets a new epoch.
 
-use apollo_wire::{Epoch, InstanceId, Sequence};
+use apollo_wire::{Epoch, InstanceId};
 
 use crate::object::{DeviceStatus, InstanceStatus, ProcessObject};
 
@@ -45,14 +45,8 @@ pub fn floor<'a>(bound: impl IntoIterator<Item = &'a ProcessObject>) -> Epoch {
         .unwrap_or(0)
 }
 
-/// Appends an instance and returns its epoch. Keeps the last `instances_kept` entries (at least one).
-pub fn claim(
-    status: &mut DeviceStatus,
-    instance: InstanceId,
-    floor: Epoch,
-    highest_sequence: Sequence,
-    instances_kept: usize,
-) -> Epoch {
+/// Appends an instance, of which nothing is settled yet, and returns its epoch. Keeps the last `instances_kept` entries (at least one).
+pub fn claim(status: &mut DeviceStatus, instance: InstanceId, floor: Epoch, instances_kept: usize) -> Epoch {
     let last = status
         .instances
         .iter()
@@ -63,7 +57,7 @@ pub fn claim(
     status.instances.push(InstanceStatus {
         id: instance,
         epoch,
-        highest_sequence,
+        highest_sequence: 0,
     });
     let surplus = status.instances.len().saturating_sub(instances_kept.max(1));
     status.instances.drain(..surplus);

@@ -24,8 +24,6 @@ pub struct Judgement {
     pub candidates: BTreeMap<ProcessRef, Observed>,
     /// What is refused, each sequence once.
     pub rejections: Vec<Rejection>,
-    /// Which processes of other devices were named, for the security log.
-    pub not_bound: Vec<(Sequence, ProcessRef)>,
     /// Sequences that would be refused now but were settled before, when they could be: duplicates.
     pub settled_before: Vec<Sequence>,
     /// Observations whose sequence had come earlier in the same report and was taken then.
@@ -128,7 +126,6 @@ impl Judgement {
         let known: HashSet<Sequence> = settled_before.iter().copied().collect();
         self.rejections
             .retain(|rejection| !known.contains(&rejection.seq));
-        self.not_bound.retain(|(seq, _)| !known.contains(seq));
         self.settled_before = settled_before;
     }
 
@@ -149,7 +146,6 @@ impl Judgement {
         let bound_to = bindings.get(&observation.process);
         if bound_to.is_some_and(|bound_to| bound_to != device) {
             let message = format!("process {} is bound to another device", observation.process);
-            self.not_bound.push((seq, observation.process));
             self.reject(seq, RejectReason::NotBound, message);
             return false;
         }

@@ -2,7 +2,9 @@
 
 mod memory;
 
-use apollo_gateway_core::{epoch, exchange::Exchange, object::DeviceStatus, policy::Policy};
+use apollo_gateway_core::{
+    epoch, exchange::Exchange, object::DeviceStatus, policy::Policy, store::StoreRequest,
+};
 use memory::{Memory, device, instance, now, report, running, verdicts};
 
 #[test]
@@ -28,10 +30,7 @@ fn a_new_life_outranks_whatever_sequence_the_old_one_had() {
 fn r12_the_list_keeps_its_bound_and_the_epochs() {
     let mut status = DeviceStatus::default();
     for life in 1..=4 {
-        assert_eq!(
-            epoch::claim(&mut status, instance(life), 0, 0, 3),
-            u32::from(life)
-        );
+        assert_eq!(epoch::claim(&mut status, instance(life), 0, 3), u32::from(life));
     }
     let kept: Vec<u32> = status.instances.iter().map(|entry| entry.epoch).collect();
     assert_eq!(kept, [2, 3, 4]);
@@ -72,6 +71,27 @@ fn a_deleted_device_starts_above_what_its_processes_still_carry() {
     let concluded = store.report("buoy", report(3, vec![running(1, "own")]));
     assert_eq!(verdicts(&concluded).epoch, 3);
     assert_eq!(store.status("own").sync.unwrap().sequence, 1);
+}
+
+#[test]
+fn an_old_clone_that_races_the_present_life_for_a_deleted_device_stays_below_it() {
+    let mut store = Memory::with(&[("own", "buoy")]);
+    let _ = store.report("buoy", report(1, vec![running(500, "own")]));
+    let _ = store.report("buoy", report(2, vec![running(5, "own")]));
+    store.twin.objects.delete_device(&device("buoy"));
+    let sent = report(1, vec![running(501, "own")]);
+    let clone = Exchange::new(device("buoy"), sent, now(), Policy::default(), 1);
+    let mut raced = false;
+    // The clone has found no Device. Before it makes one, the present life has.
+    let concluded = store.run_with(clone, |store, request| {
+        if matches!(request, StoreRequest::CreateDevice { .. }) && !std::mem::replace(&mut raced, true) {
+            let _ = store.report("buoy", report(2, vec![running(6, "own")]));
+        }
+    });
+    assert!(raced);
+    assert_eq!(verdicts(&concluded).epoch, epoch::FORGOTTEN);
+    let sync = store.status("own").sync.unwrap();
+    assert_eq!((sync.epoch, sync.sequence), (3, 6));
 }
 
 #[test]

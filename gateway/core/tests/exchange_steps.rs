@@ -300,7 +300,6 @@ fn r04_what_a_lost_reply_had_settled_stays_settled_when_it_would_be_refused_now(
         ),
         (1, &[][..])
     );
-    assert_eq!(concluded.effects.not_bound, []);
     let concluded = store.report("buoy", report(1, vec![running(3, "own")]));
     assert_eq!(verdicts(&concluded).rejected[0].reason, RejectReason::NotBound);
 }

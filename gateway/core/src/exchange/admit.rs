@@ -32,7 +32,7 @@ impl Exchange {
         self.progress.found = found;
         match then {
             AfterDevice::ReadProcesses => self.read_processes(Freshness::Cached, AfterProcesses::Claim),
-            AfterDevice::Claim => self.claim(),
+            AfterDevice::Claim => self.ask_or_claim(),
             AfterDevice::WriteDevice => self.write_device(),
         }
     }
@@ -52,15 +52,21 @@ impl Exchange {
             {
                 self.read_processes(Freshness::Authoritative, then)
             }
-            AfterProcesses::Claim if self.needs_highest() => {
-                self.awaiting = Awaiting::Highest;
-                Step::Request(StoreRequest::ReadHighest {
-                    device: self.device.clone(),
-                    instance: self.report.instance,
-                })
-            }
-            AfterProcesses::Claim => self.claim(),
+            AfterProcesses::Claim => self.ask_or_claim(),
         }
+    }
+
+    /// Asks history first, where that is needed for the Device as it was read now: after a lost race it may be another
+    /// one, with a list of lives that has forgotten some.
+    fn ask_or_claim(&mut self) -> Next {
+        if !self.needs_highest() || self.progress.history_highest.is_some() {
+            return self.claim();
+        }
+        self.awaiting = Awaiting::Highest;
+        Step::Request(StoreRequest::ReadHighest {
+            device: self.device.clone(),
+            instance: self.report.instance,
+        })
     }
 
     /// Who the processes that were read are bound to.
@@ -110,7 +116,6 @@ impl Exchange {
             &mut status,
             self.report.instance,
             floor,
-            0,
             self.policy.instances_kept,
         );
         heartbeat::record_all(&mut status, &self.facts, &self.policy);

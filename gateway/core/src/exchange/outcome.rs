@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apollo_wire::{Epoch, ProcessRef, Sequence, Verdicts};
+use apollo_wire::{Epoch, Verdicts};
 
 use crate::store::WriteOutcome;
 
@@ -60,8 +60,6 @@ pub struct Effects {
     pub rolled_back: bool,
     /// Gap records taken into history.
     pub gaps: u32,
-    /// Observations about processes of other devices: for the security log and counter only.
-    pub not_bound: Vec<(Sequence, ProcessRef)>,
 }
 
 /// `apollo_gateway_status_writes_total` of one kind.

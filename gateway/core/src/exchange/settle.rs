@@ -69,7 +69,6 @@ impl Exchange {
 
     fn append_history(&mut self) -> Next {
         let judgement = &mut self.progress.judgement;
-        self.effects.not_bound = std::mem::take(&mut judgement.not_bound);
         self.progress.settlement.duplicates = judgement.repeated;
         self.progress.settlement.add_duplicates(&judgement.settled_before);
         if judgement.rows.is_empty() && judgement.gaps.is_empty() {
