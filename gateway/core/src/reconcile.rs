@@ -90,12 +90,16 @@ impl Reconcile {
         })
     }
 
-    /// A lost race for the Device is no failure: somebody knew better, and what they wrote comes back by the
-    /// watch.
+    /// The Device is read again before its processes are told: a report may have brought it back at once, and they would
+    /// go down and up again. A lost race for it is no failure: somebody knew better, and what they wrote comes back by
+    /// the watch.
     fn on_marked(&mut self, outcome: &WriteOutcome) -> Step<Reconciled> {
         self.done.device_writes.count(outcome);
         match outcome {
-            WriteOutcome::Written(_) => self.read_processes(),
+            WriteOutcome::Written(_) => {
+                self.freshness = Freshness::Authoritative;
+                self.read_device()
+            }
             WriteOutcome::Conflict | WriteOutcome::Gone => Step::Done(self.done),
         }
     }
@@ -143,7 +147,6 @@ impl Machine for Reconcile {
         let Some(marking) = self.marking.take() else {
             return self.read_device();
         };
-        self.state = marking.status.state;
         self.awaiting = Awaiting::Marking;
         Step::Request(StoreRequest::ReplaceDeviceStatus {
             device: self.device.clone(),

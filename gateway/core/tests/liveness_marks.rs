@@ -187,6 +187,28 @@ fn a_report_between_decision_and_marking_wins() {
 }
 
 #[test]
+fn a_report_right_after_the_marking_leaves_its_processes_connected() {
+    let (mut store, mut tracker) = reported(Some(60));
+    let tasks = tracker.due(120_001);
+    let writes = store.process_writes;
+    let reconcile = Reconcile::new(tasks[0].clone(), now(), &Policy::default(), 1);
+    let mut came_back = false;
+    let done = store.run_with(reconcile, |store, request| {
+        let is_marking = matches!(request, StoreRequest::ReplaceDeviceStatus { .. });
+        if !is_marking && !std::mem::replace(&mut came_back, true) {
+            let _ = store.report_at("buoy", report(1, vec![]), 121_000);
+        }
+    });
+    assert_eq!((done.device_writes.ok, came_back), (1, true));
+    assert_eq!(state(&store), DeviceState::Connected);
+    assert_eq!(
+        (agent_connected(&store).0, store.process_writes),
+        ("True", writes),
+        "never False in between"
+    );
+}
+
+#[test]
 fn a_crash_between_device_and_processes_is_repaired() {
     let (mut store, _) = reported(None);
     // Marked Lost, and then the replica died.
