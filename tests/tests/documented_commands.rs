@@ -21,8 +21,8 @@ const PROGRAMS: &[&str] = &[
     "cargo quickstart",
     "cargo linksim",
 ];
-/// Words that are no commands after the program's name: `apollo-agent run` is one, "`apollo-agent`: the process" is not.
-const PLACEHOLDERS: &[(&str, &str)] = &[("N", "1"), ("SEQ...", "1")];
+/// Words that stand for something, and something.
+const PLACEHOLDERS: &[(&str, &str)] = &[("N", "1"), ("SEQ...", "1"), ("$APOLLO_PROCESS", "default/a")];
 
 fn program(name: &str) -> Result<PathBuf> {
     match name {
@@ -79,7 +79,12 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     let lines = joined
         .lines()
         .map(|line| line.trim_start_matches(['#', ' ', '/']));
-    let quoted = text.split('`').skip(1).step_by(2).map(str::trim);
+    // Fences are backticks too; what they enclose is read line by line.
+    let quoted = text
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|quoted| !quoted.contains('\n'));
     let found = lines.chain(quoted).filter(begins);
     // Several on one line are several.
     let single = found.flat_map(|line| line.split(" && ")).filter(begins);

@@ -9,6 +9,13 @@ use apollo_tests::{
     linksim::{Config, LinkSim},
 };
 
+/// Exchanges after which the counts are compared: with one datagram each way, and 28 bytes of headers for each of them,
+/// counting without headers would be off by more than [`UNCOUNTED_BYTES`].
+const EXCHANGES: f64 = 30.0;
+/// What the link may have carried one way and the agent not yet counted: it counts at the end of an exchange, and
+/// acknowledgements come after it.
+const UNCOUNTED_BYTES: f64 = 350.0;
+
 /// The names that `text` serves, as the format says them: counters without `_total`.
 fn served(text: &str) -> BTreeSet<String> {
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
@@ -96,16 +103,13 @@ fn the_agent_serves_the_metrics_of_its_page_and_counts_what_the_link_carried() -
     let world = World::new(&[])?;
     let link = LinkSim::start(Config::new(world.gateway.udp()))?;
     let agent = world.agent_through("buoy-17", link.local_addr())?;
-    // One exchange of its own, one for the row, and then silence.
     let running = agent.start(&[
         "--metrics-listen",
         "127.0.0.1:0",
         "--log-format",
         "json",
-        "--sync-interval",
-        "500ms",
         "--heartbeat",
-        "1h",
+        "200ms",
     ])?;
     let address: SocketAddr = wait::until("the address of the metrics", PATIENCE, || {
         let log = running.stderr()?;
@@ -118,29 +122,18 @@ fn the_agent_serves_the_metrics_of_its_page_and_counts_what_the_link_carried() -
     })?;
     agent.observe("default/collector", &["--state", "Running"])?;
     wait::until_true("the row to be delivered", PATIENCE, || Ok(agent.pending()? == 0))?;
-    let counted = |text: &str, direction: &str| {
-        metric(
-            text,
-            "apollo_agent_ip_bytes_total",
-            &format!("direction=\"{direction}\""),
-        )
-    };
-    let text = wait::until("the agent and the link to agree", PATIENCE, || {
+    let text = wait::until("the agent's count to be the link's", PATIENCE, || {
         let (text, link) = (metrics_text(address)?, link.stats());
-        let bytes = |bytes: u64| u32::try_from(bytes).map(f64::from);
-        let same = counted(&text, "sent") == bytes(link.up.ip_bytes)?
-            && counted(&text, "received") == bytes(link.down.ip_bytes)?;
-        Ok(same.then_some(text))
+        let differs = |direction: &str, bytes: u64| -> Result<f64> {
+            let labels = format!("direction=\"{direction}\"");
+            let counted = metric(&text, "apollo_agent_ip_bytes_total", &labels);
+            Ok((f64::from(u32::try_from(bytes)?) - counted).abs())
+        };
+        let most = differs("sent", link.up.ip_bytes)?.max(differs("received", link.down.ip_bytes)?);
+        let enough = metric(&text, "apollo_agent_sync_total", "result=\"ok\"") >= EXCHANGES;
+        Ok((enough && most <= UNCOUNTED_BYTES).then_some(text))
     })?;
-    ensure!(
-        counted(&text, "sent") > 0.0 && counted(&text, "received") > 0.0,
-        "{text}"
-    );
     assert_eq!(served(&text), documented("agent.md", "apollo_agent_")?);
-    ensure!(
-        metric(&text, "apollo_agent_sync_total", "result=\"ok\"") >= 1.0,
-        "{text}"
-    );
     assert_eq!(metric(&text, "apollo_agent_queue_rows", ""), 0.0);
     ensure!(!text.contains("buoy"), "a device is a label:\n{text}");
     let results = text

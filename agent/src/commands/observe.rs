@@ -35,7 +35,8 @@ const INPUT_PAUSE_MS: u8 = 5;
 #[command(
     group = ArgGroup::new("source").required(true).args(["process", "stdin"]),
     after_help = "Examples:\n  \
-        apollo-agent observe --process default/collector --state Running --reason Started --value rss_kib=5321\n  \
+        apollo-agent observe --process default/collector --state Running --reason Started \\\n    \
+        --value rss_kib=5321\n  \
         apollo-agent observe --stdin < observations.ndjson\n\n\
         Prints the sequence stored; with --stdin a line FIRST-LAST for each transaction, once it is on disk.\n\
         With --stdin each line is a JSON object with the report's field names, such as\n  \
