@@ -2,6 +2,7 @@
 //! of the documentation has tests that hold it, that metrics and events are those it lists, and what must not be in
 //! the text.
 
+mod deletions;
 mod layers;
 mod promises;
 mod sources;
