@@ -2,6 +2,8 @@
 
 use std::{
     fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -52,6 +54,10 @@ impl Queue {
         configure(&connection).map_err(storage)?;
         if !is_current(&connection).map_err(storage)? || !has_log(&connection).map_err(storage)? {
             let lock = lock(data_dir)?;
+            sync_directory_names(data_dir).map_err(|source| OpenError::Directory {
+                path: data_dir.to_owned(),
+                source,
+            })?;
             migrate(&mut connection, &path, &storage)?;
             // A file that was put together from a dump begins without.
             use_log(&connection).map_err(storage)?;
@@ -136,20 +142,31 @@ impl Drop for Queue {
     }
 }
 
-/// Makes the directory and syncs its parent, so that a power cut does not take directory and rows away together.
+/// Makes the directory, and those above it, where they are missing.
 fn create_directory(data_dir: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Directory {
+    fs::create_dir_all(data_dir).map_err(|source| OpenError::Directory {
         path: data_dir.to_owned(),
         source,
-    };
-    if data_dir.is_dir() {
-        return Ok(());
+    })
+}
+
+/// Syncs the names of the directory and of all above it, so that a power cut does not take directories and rows away
+/// together. All of them, by whoever makes the database: another first command may have made them a moment ago and not
+/// have come to it. Up to where the file system is mounted: what is above was there before.
+fn sync_directory_names(data_dir: &Path) -> io::Result<()> {
+    let data_dir = data_dir.canonicalize()?;
+    let device = fs::metadata(&data_dir)?.dev();
+    for parent in data_dir.ancestors().skip(1) {
+        if fs::metadata(parent)?.dev() != device {
+            break;
+        }
+        match File::open(parent) {
+            // What this user may not read, this user has not made.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => opened?.sync_all()?,
+        }
     }
-    fs::create_dir_all(data_dir).map_err(failed)?;
-    let parent = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))
-        .and_then(|parent| parent.sync_all())
-        .map_err(failed)
+    Ok(())
 }
 
 /// Per-connection settings. `synchronous=FULL`: each commit is synced before it returns; in WAL mode that is one
