@@ -40,6 +40,27 @@ impl Agent {
         }
     }
 
+    /// With another data directory. It need not exist: the agent makes it.
+    #[must_use]
+    pub fn with_data_dir(mut self, data: PathBuf) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// The command line of a verb, for a test that starts it by itself: with the data directory, without a gateway.
+    pub fn command_line(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = self.command(verb)?;
+        command.args(arguments);
+        Ok(command)
+    }
+
+    /// As [`Agent::command_line`], for the verbs that sync.
+    pub fn syncing_command_line(&self, verb: &str, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = self.command_line(verb, arguments)?;
+        command.args(&self.connection);
+        Ok(command)
+    }
+
     /// The queue's database file.
     pub fn database(&self) -> PathBuf {
         self.data.join("agent.db")
@@ -128,7 +149,6 @@ impl Agent {
     }
 
     fn command(&self, verb: &str) -> anyhow::Result<Command> {
-        std::fs::create_dir_all(&self.data)?;
         let mut command = Command::new(Program::Agent.path()?);
         command.arg(verb);
         // `queue` has verbs of its own; the data directory is an option of all of them.
