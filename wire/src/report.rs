@@ -19,7 +19,8 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueDepth>,
     /// The highest sequence this instance had ever offered to a gateway before this report. A gateway that has settled
-    /// a higher one knows that the device runs from an old copy of its database, and settles nothing of it.
+    /// a higher one, which is not an observation of this very report, knows that the device runs from an old copy of its
+    /// database, and settles nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offered_through: Option<Sequence>,
     /// The agent's version, sent in the first report of a process's life.

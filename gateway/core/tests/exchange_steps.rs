@@ -231,7 +231,7 @@ fn r10_a_restored_device_settles_nothing_and_learns_of_it() {
     let mut store = connected_store();
     let _ = store.report("buoy", report(1, vec![running(2, "own"), running(3, "own")]));
     for (offered_through, rolled_back) in [(3, false), (2, true)] {
-        let mut sent = report(1, vec![running(4, "own"), running(3, "own")]);
+        let mut sent = report(1, vec![running(4, "own"), running(5, "own")]);
         sent.offered_through = Some(offered_through);
         let rows = store.history().len();
         let concluded = store.clone().report("buoy", sent.clone());
@@ -250,6 +250,29 @@ fn r10_a_restored_device_settles_nothing_and_learns_of_it() {
             assert_eq!(store.history().len(), rows);
         }
     }
+}
+
+/// Found by the model (`conflicts`): the copy of a first flight was taken before the original, which then looked like the
+/// report of a restored device. The agent started a new instance and sent everything a second time.
+#[test]
+fn r04_r10_a_report_that_was_taken_already_is_a_duplicate_and_no_old_copy() {
+    let mut store = connected_store();
+    let mut sent = report(1, vec![running(2, "own"), running(3, "own")]);
+    sent.offered_through = Some(1);
+    let first = store.report("buoy", sent.clone());
+    assert_eq!(verdicts(&first).accepted, 2);
+    let again = store.report("buoy", sent.clone());
+    assert!(!again.effects.rolled_back);
+    assert_eq!(verdicts(&again).duplicates, 2);
+    assert_eq!(verdicts(&again).acked, verdicts(&first).acked);
+    // The same sequences with something else in them are an old copy all the same.
+    sent.observations[1] = failed(3, "own");
+    let copy = store.report("buoy", sent.clone());
+    assert!(copy.effects.rolled_back);
+    assert_eq!(verdicts(&copy).acked, []);
+    // And so is a row that would not even be compared, because it is refused.
+    store.edit_process("own", |process| process.device = "other".parse().unwrap());
+    assert!(store.report("buoy", sent).effects.rolled_back);
 }
 
 fn failed(seq: u64, name: &str) -> Observation {
@@ -273,7 +296,8 @@ fn r10_other_observations_under_settled_sequences_are_not_taken_for_duplicates()
     assert_eq!(verdicts(&concluded).acked, []);
     assert_eq!(verdicts(&concluded).highest_sequence, 3);
     assert_eq!(
-        store.history(), rows,
+        store.history(),
+        rows,
         "nothing of it is kept: it comes again as another instance"
     );
     assert_eq!(store.status("own"), &status);

@@ -23,9 +23,6 @@ impl Exchange {
             .report
             .offered_through
             .filter(|_| !self.report.observations.is_empty());
-        if offered.is_some_and(|offered| highest > offered) {
-            return self.rolled_back();
-        }
         let bindings = self.bindings();
         let judgement = judge::judge(
             &mut self.report,
@@ -34,6 +31,12 @@ impl Exchange {
             &bindings,
             &self.policy,
         );
+        // Another replica may have taken this very report: a first flight can arrive twice. Then the highest is one of its
+        // own rows, and history will compare what they say.
+        let is_own = judgement.rows.iter().any(|row| row.observation.seq == highest);
+        if offered.is_some_and(|offered| highest > offered) && !is_own {
+            return self.rolled_back();
+        }
         let refused = judgement.refused_now();
         self.progress.judgement = judgement;
         if refused.is_empty() {
