@@ -36,26 +36,21 @@ pub fn join_process(
     now: UnixMillis,
 ) -> Option<ProcessStatus> {
     let mut status = current.status.clone();
-    let mut changed = false;
     if let Some(candidate) = candidate
         && wins(candidate.sync, &current.status, &current.device)
     {
         observe(&mut status, &current.device, candidate, now);
-        changed = true;
     }
-    if status.observed_spec_hash == Some(current.spec.hash())
-        && status.observed_generation != Some(current.generation)
-    {
+    if status.observed_spec_hash == Some(current.spec.hash()) {
         status.observed_generation = Some(current.generation);
-        changed = true;
     }
     if let Some(saying) = agent_connected(device_state, &status) {
-        changed |= conditions::set(&mut status.conditions, saying, None, now);
+        conditions::set(&mut status.conditions, saying, None, now);
     }
     if let Some(saying) = ready(current, &status) {
-        changed |= conditions::set(&mut status.conditions, saying, Some(current.generation), now);
+        conditions::set(&mut status.conditions, saying, Some(current.generation), now);
     }
-    changed.then_some(status)
+    (status != current.status).then_some(status)
 }
 
 /// Whether an observation at `sync` by `device` is later than the one the status holds.
