@@ -73,3 +73,29 @@ pub(crate) fn keys(rows: &[HistoryRow]) -> Vec<(Sequence, bool)> {
         .map(|row| (row.observation.seq, row.orphaned))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_which_history_says_nothing_are_settled_as_duplicates() {
+        let rows = [(1, false), (2, true), (3, false)];
+        let settlement = Settlement::of(&rows, &[true, true], 4);
+        let expected = Settlement {
+            acked: vec![1, 2, 3],
+            accepted: 1,
+            duplicates: 5,
+            orphaned: 1,
+        };
+        assert_eq!(settlement, expected);
+    }
+
+    #[test]
+    fn the_highest_settled_sequence_may_be_of_an_earlier_exchange() {
+        let mut settlement = Settlement::of(&[(3, false)], &[true], 0);
+        settlement.add_duplicates(&[7, 5]);
+        assert_eq!((settlement.highest(), settlement.duplicates), (7, 2));
+        assert_eq!(Settlement::default().highest(), 0);
+    }
+}

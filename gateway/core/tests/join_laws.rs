@@ -159,6 +159,24 @@ fn an_observation_that_names_no_spec_leaves_ready_unknown() {
 }
 
 #[test]
+fn the_status_says_when_the_device_saw_it_and_when_the_gateway_received_it() {
+    let latest = candidate(1, 1);
+    let status = joined(&object("own", "buoy"), &latest).status;
+    assert_eq!(status.last_report_time, Some(now()));
+    assert_eq!(status.last_observed_time, latest.corrected_at);
+    assert_ne!(status.last_observed_time, status.last_report_time);
+}
+
+#[test]
+fn a_status_from_before_a_change_of_the_generation_alone_gets_the_new_one() {
+    let mut current = seen(ProcessState::Running);
+    assert_eq!(current.status.observed_generation, Some(1));
+    current.generation = 2;
+    let status = join_process(&current, None, DeviceState::Connected, now()).unwrap();
+    assert_eq!(status.observed_generation, Some(2));
+}
+
+#[test]
 fn a_later_observation_without_a_field_clears_it() {
     let mut latest = candidate(1, 2);
     latest.observation.pid = None;
