@@ -61,12 +61,43 @@ impl FromStr for UnixMillis {
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let refused = || TimeError::NotRfc3339(text.chars().take(40).collect());
         // The time library reads more than RFC 3339 (a missing offset, a bracketed zone); the contract does not.
-        let timestamp: jiff::Timestamp = text.parse().map_err(|_| refused())?;
-        if text.len() < "2026-11-23T10:00:00Z".len() || text.contains('[') || !text.is_ascii() {
+        if !is_rfc3339(text) {
             return Err(refused());
         }
+        let timestamp: jiff::Timestamp = text.parse().map_err(|_| refused())?;
         Self::new(timestamp.as_millisecond())
     }
+}
+
+/// Whether a text has the shape of `date-time` (RFC 3339, section 5.6); whether its numbers name a moment is another
+/// question. Letters of either case, and a space for the `T`, as the section allows.
+fn is_rfc3339(text: &str) -> bool {
+    let Some((seconds, rest)) = text.as_bytes().split_at_checked(SECONDS.len()) else {
+        return false;
+    };
+    let fraction = match rest.strip_prefix(b".") {
+        Some(fraction) => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            fraction.split_at_checked(digits).filter(|_| digits > 0)
+        }
+        None => Some((&[][..], rest)),
+    };
+    let offset = fraction.map(|(_, offset)| offset);
+    has_shape(seconds, SECONDS)
+        && offset.is_some_and(|offset| matches!(offset, b"Z" | b"z") || has_shape(offset, b"+00:00"))
+}
+
+/// The part of a `date-time` that is always there: `0` is a digit, `+` a sign, the rest itself.
+const SECONDS: &[u8] = b"0000-00-00T00:00:00";
+
+fn has_shape(text: &[u8], shape: &[u8]) -> bool {
+    let fits = |(byte, shape): (&u8, &u8)| match shape {
+        b'0' => byte.is_ascii_digit(),
+        b'+' => matches!(byte, b'+' | b'-'),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        other => byte == other,
+    };
+    text.len() == shape.len() && text.iter().zip(shape).all(fits)
 }
 
 impl fmt::Display for UnixMillis {
@@ -102,6 +133,8 @@ mod tests {
             ("2026-11-23T10:00:00Z", "2026-11-23T10:00:00.000Z"),
             ("2026-11-23T12:00:00.1239+02:00", "2026-11-23T10:00:00.123Z"),
             ("1970-01-01T00:00:00.001Z", "1970-01-01T00:00:00.001Z"),
+            ("2026-11-23t10:00:00z", "2026-11-23T10:00:00.000Z"),
+            ("2026-11-23 05:00:00.5-05:00", "2026-11-23T10:00:00.500Z"),
         ] {
             assert_eq!(text.parse::<UnixMillis>().unwrap().to_string(), written);
         }
@@ -112,9 +145,28 @@ mod tests {
             "2026-11-23T10:00:00",
             "2026-11-23T10:00:00Z[UTC]",
             "1e9",
+            "20261123T100000.000Z",
+            "2026-11-23T10:00Z",
+            "2026-11-23T10:00+02:00",
+            "2026-11-23T10:00:00+02",
+            "2026-11-23T10:00:00+0200",
+            "2026-11-23T10:00:00+02:00:00",
+            "+002026-11-23T10:00:00Z",
+            "2026-11-23T10:00:00,5Z",
+            "2026-11-23T10:00:00.Z",
+            "2026-11-23T10:00:00.5",
+            "2026-11-23T10:00:00Z ",
+            "2026-13-23T10:00:00Z",
+            "２026-11-23T10:00:00Z",
         ] {
             assert!(bad.parse::<UnixMillis>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_time_between_two_moments_has_a_sign() {
+        let (earlier, later) = (UnixMillis::saturating(1_000), UnixMillis::saturating(3_500));
+        assert_eq!((later.since(earlier), earlier.since(later)), (2_500, -2_500));
     }
 
     #[test]

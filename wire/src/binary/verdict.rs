@@ -43,7 +43,11 @@ pub fn encode_verdicts(verdicts: &Verdicts) -> Vec<u8> {
             .iter()
             .all(|range| range.last == verdicts.highest_sequence && range.first <= range.last);
     let rejected = rejections(&verdicts.rejected);
-    let packed = packed::put_packed(Vec::new(), &rejected);
+    // Nothing rejected, which is nearly always, is nothing to compress.
+    let packed = match rejected.is_empty() {
+        true => Vec::new(),
+        false => packed::put_packed(Vec::new(), &rejected),
+    };
     let pack = packed.len() + WORTH_PACKING_BYTES <= rejected.len();
     let accepted = implied_accepted(&verdicts.acked, verdicts.duplicates, verdicts.orphaned);
     let parts = [
