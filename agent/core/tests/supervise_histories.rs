@@ -15,7 +15,9 @@ use std::{
 };
 
 use apollo_agent_core::{
-    supervise::{DesiredItem, Effect, Event, Exit, Limits, RunId, SpecDefect, State, StopSignal, Supervisor},
+    supervise::{
+        DesiredItem, Effect, Event, Exit, Limits, RunId, SpecDefect, State, StopGoal, StopSignal, Supervisor,
+    },
     time::Monotonic,
 };
 use apollo_wire::{ProcessRef, ProcessSpec, ProcessState, RestartPolicy, SpecHash};
@@ -85,6 +87,8 @@ struct World {
     asked: Vec<(ProcessRef, RunId)>,
     live: Vec<(ProcessRef, RunId)>,
     terminated: BTreeSet<RunId>,
+    /// When SIGKILL was sent.
+    killed: BTreeMap<RunId, Monotonic>,
     ever_ran: BTreeSet<ProcessRef>,
     seen: BTreeMap<ProcessRef, ProcessState>,
     all_stopped: bool,
@@ -100,8 +104,8 @@ impl World {
     }
 
     /// Performs the effects of one event and checks each as it comes.
-    fn perform(&mut self, supervisor: &mut Supervisor) {
-        let removing: Vec<ProcessRef> = removing(supervisor);
+    fn perform(&mut self, supervisor: &mut Supervisor, now: Monotonic) {
+        let removing: Vec<ProcessRef> = self.removing(supervisor, now);
         let mut started = false;
         while let Some(effect) = supervisor.poll_effect() {
             assert!(!self.all_stopped, "{effect:?} after AllStopped");
@@ -125,6 +129,9 @@ impl World {
                     );
                     let first = self.terminated.insert(run);
                     assert_eq!(first, signal == StopSignal::Term, "SIGTERM once and first");
+                    if signal == StopSignal::Kill {
+                        assert_eq!(self.killed.insert(run, now), None, "SIGKILL once");
+                    }
                 }
                 Effect::Observe(observed) => {
                     assert!(observed.message.len() <= apollo_wire::limits::MESSAGE_BYTES);
@@ -144,6 +151,19 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The removals that additions wait for: those that are not known to hang in the kernel.
+    fn removing(&self, supervisor: &Supervisor, now: Monotonic) -> Vec<ProcessRef> {
+        let hangs = |state: State| {
+            let killed = state.run().and_then(|run| self.killed.get(&run.id));
+            killed.is_some_and(|killed| now.since(*killed) >= Limits::default().kill_wait)
+        };
+        supervisor
+            .processes()
+            .filter(|(_, state)| state.goal() == Some(StopGoal::Remove) && !hangs(*state))
+            .map(|(process, _)| process.clone())
+            .collect()
     }
 
     /// What must be true between any two events.
@@ -174,7 +194,7 @@ impl World {
             }
             let waits = state == State::Pending && !self.shut_down;
             assert!(
-                !waits || !removing(supervisor).is_empty(),
+                !waits || !self.removing(supervisor, now).is_empty(),
                 "{process} waits for nothing"
             );
         }
@@ -185,15 +205,6 @@ impl World {
             );
         }
     }
-}
-
-fn removing(supervisor: &Supervisor) -> Vec<ProcessRef> {
-    use apollo_agent_core::supervise::StopGoal::Remove;
-    supervisor
-        .processes()
-        .filter(|(_, state)| state.goal() == Some(Remove))
-        .map(|(p, _)| p.clone())
-        .collect()
 }
 
 fn event_of(step: Step, world: &mut World, supervisor: &Supervisor, now_ms: &mut u64) -> Option<Event> {
@@ -267,7 +278,7 @@ proptest! {
             let Some(event) = event_of(step, world, &supervisor, &mut now_ms) else { return };
             let now = Monotonic::from_millis(now_ms);
             supervisor.handle(event, now);
-            world.perform(&mut supervisor);
+            world.perform(&mut supervisor, now);
             world.check(&supervisor, now);
         };
         for step in steps {

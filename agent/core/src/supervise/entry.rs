@@ -22,6 +22,10 @@ pub(super) struct Entry {
     pub(super) backoff: Backoff,
     /// Whether it ever had a run. A process without one is an addition, and waits for removals.
     pub(super) established: bool,
+    /// When a run that was sent SIGKILL is to be reported as alive all the same.
+    pub(super) kill_deadline: Option<Monotonic>,
+    /// The run was alive then: nobody else waits for its end any more.
+    pub(super) outlives_kill: bool,
     /// An item that contradicts the generation already known, and when to believe it.
     pub(super) held: Option<(DesiredItem, Monotonic)>,
 }
@@ -36,6 +40,8 @@ impl Entry {
             short_runs: 0,
             backoff,
             established: false,
+            kill_deadline: None,
+            outlives_kill: false,
             held: None,
         }
     }
@@ -83,7 +89,10 @@ impl Entry {
     /// When anything about this process moves on by itself.
     pub(super) fn timeout(&self) -> Option<Monotonic> {
         let held_until = self.held.as_ref().map(|(_, until)| *until);
-        [self.state.timeout(), held_until].into_iter().flatten().min()
+        [self.state.timeout(), self.kill_deadline, held_until]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// An observation about `run`, or about the wanted spec if there is none.

@@ -20,6 +20,8 @@ pub struct Limits {
     pub stale_generation_hold: Duration,
     /// Longest time a process gets between SIGTERM and SIGKILL when the agent itself is being stopped.
     pub shutdown_grace_max: Duration,
+    /// How long the additions of a document wait for a removed process after its SIGKILL.
+    pub kill_wait: Duration,
 }
 
 impl Default for Limits {
@@ -40,6 +42,9 @@ impl Default for Limits {
             stale_generation_hold: Duration::from_secs(2 * 60),
             // Below the 90 s after which init systems kill a service that does not stop.
             shutdown_grace_max: Duration::from_secs(60),
+            // A kill takes milliseconds. What lives on after this waits for a disk or a file server that may never
+            // answer, and everything new must not wait with it.
+            kill_wait: Duration::from_secs(30),
         }
     }
 }

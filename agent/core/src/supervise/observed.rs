@@ -48,6 +48,8 @@ pub enum Reason {
     AgentStopping,
     /// A run of an earlier life of the agent was found alive and stopped.
     LeftOverStopped,
+    /// A run is alive long after its SIGKILL: it hangs in the kernel. Its end is reported when it comes.
+    Unkillable,
     /// A document named a lower generation than the one known; it is held, not taken.
     StaleGeneration,
     /// A document named the known generation with another spec; it is held, not taken.
@@ -70,6 +72,7 @@ impl Reason {
             Self::Removed => "Removed",
             Self::AgentStopping => "AgentStopping",
             Self::LeftOverStopped => "LeftOverStopped",
+            Self::Unkillable => "Unkillable",
             Self::StaleGeneration => "StaleGeneration",
             Self::GenerationConflict => "GenerationConflict",
         }

@@ -125,19 +125,19 @@ impl Supervisor {
         permanent: bool,
         now: Monotonic,
     ) {
-        if self.current(process, run).is_none() {
-            return;
-        }
-        let again = self.count_short_run(process, now);
         let Some(entry) = self.current(process, run) else {
             return;
         };
         let before = entry.state;
         let final_failure = permanent || policy(entry) == RestartPolicy::Never;
-        let ending = if final_failure {
+        // A run that was no longer wanted says nothing about the spec that is.
+        let ending = if final_failure || before.goal().is_some() {
             Ending::Failed
         } else {
-            Ending::Again(again)
+            Ending::Again(self.count_short_run(process, now))
+        };
+        let Some(entry) = self.current(process, run) else {
+            return;
         };
         let Ok(state) = next(before, Input::SpawnFailed(ending)) else {
             return;
@@ -166,6 +166,8 @@ impl Supervisor {
         };
         let before = entry.state;
         let ending = match (policy(entry), exit.is_success()) {
+            // It was asked to end: that is no crash, of the old spec or of the new one.
+            _ if before.goal().is_some() => Ending::Succeeded,
             (RestartPolicy::Always, _) | (RestartPolicy::OnFailure, false) => {
                 Ending::Again(self.count_short_run(process, now))
             }
@@ -180,6 +182,7 @@ impl Supervisor {
             return;
         };
         entry.state = state;
+        (entry.kill_deadline, entry.outlives_kill) = (None, false);
         if let Some(goal) = before.goal() {
             return self.settle(process, before, goal, Some(exit));
         }
@@ -243,10 +246,18 @@ impl Supervisor {
                             run: run.id,
                             signal: StopSignal::Kill,
                         });
+                        entry.kill_deadline = Some(now.plus(self.limits.kill_wait));
                         entry.state = next(entry.state, Input::GraceOver).unwrap_or(entry.state);
                     }
                     _ => entry.state = next(entry.state, Input::Due).unwrap_or(entry.state),
                 }
+            }
+            if entry.kill_deadline.take_if(|at| *at <= now).is_some() {
+                entry.outlives_kill = true;
+                self.effects.push_back(Effect::Observe(Observed {
+                    pid: entry.state.pid(),
+                    ..entry.observed(&process, None, entry.state.run(), Reason::Unkillable)
+                }));
             }
             if let Some((item, _)) = entry.held.take_if(|(_, until)| *until <= now) {
                 self.take(item, now);
@@ -255,7 +266,7 @@ impl Supervisor {
     }
 
     /// Starts what is Pending. An addition waits until every removal is done, so that a renamed process finds the
-    /// port, device or memory of its old self free.
+    /// port, device or memory of its old self free; but not for a process that the kernel does not let die.
     fn start_ready(&mut self) {
         if self.shutting_down {
             return;
@@ -263,7 +274,7 @@ impl Supervisor {
         let removing = self
             .processes
             .values()
-            .any(|entry| entry.state.goal() == Some(StopGoal::Remove));
+            .any(|entry| entry.state.goal() == Some(StopGoal::Remove) && !entry.outlives_kill);
         for (process, entry) in &mut self.processes {
             if entry.state != State::Pending || (removing && !entry.established) {
                 continue;

@@ -23,6 +23,23 @@ fn a_changed_spec_stops_the_old_run_before_the_new_one_starts() {
 }
 
 #[test]
+fn an_end_that_was_asked_for_is_no_crash_of_the_new_spec() {
+    let mut bench = Bench::running([simple("a")]);
+    bench.desire([item("a", 2, 2, |_| {})]);
+    bench.exited("a", 1, Exit::Signal(15));
+    let mut reasons = Vec::new();
+    for run in 2..5 {
+        bench.spawned("a", run);
+        reasons.extend(bench.exited("a", run, Exit::Code(1)));
+        let (waited, _) = bench.wait();
+        assert!(waited <= Duration::from_secs(1 << (run - 2)), "{waited:?}");
+    }
+    let word = |said: &String| said.split(' ').nth(2).unwrap().to_owned();
+    let words: Vec<_> = reasons.iter().map(word).collect();
+    assert_eq!(words, ["BackingOff", "BackingOff", "CrashLoop"]);
+}
+
+#[test]
 fn a_newer_generation_of_the_same_spec_disturbs_nothing() {
     let mut bench = Bench::running([item("a", 1, 1, |_| {})]);
     assert_eq!(bench.desire([item("a", 2, 1, |_| {})]), [] as [&str; 0]);

@@ -12,3 +12,4 @@ mod changes;
 mod documents;
 mod restarts;
 mod stops;
+mod unkillable;
