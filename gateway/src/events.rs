@@ -13,7 +13,8 @@ mod stores;
 pub use requests::RequestAnswered;
 pub use security::{NotBoundRefused, SecurityLog};
 pub use stores::{
-    DeviceRegistered, InstanceMet, ReportSettled, RolledBackDeviceMet, StatusWritten, WatchEnded,
+    DeviceRegistered, InstanceMet, ProcessesLeftOut, ReportSettled, RolledBackDeviceMet, StatusWritten,
+    WatchEnded,
 };
 
 /// Everything is bound and being served.

@@ -48,13 +48,13 @@ pub enum Fetch {
 pub struct DesiredIndex {
     devices: HashMap<DeviceName, Entry>,
     bound_to: HashMap<ProcessRef, DeviceName>,
-    revisions: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     items: BTreeMap<ProcessRef, Item>,
-    revision: u64,
+    /// What all items count together, as [`Entry::served`] counts.
+    bytes: usize,
     etag: OnceLock<ETag>,
     json: OnceLock<Arc<[u8]>>,
     binary: OnceLock<Arc<[u8]>>,
@@ -89,11 +89,9 @@ impl DesiredIndex {
         if entry.items.get(&process.process) == Some(&item) {
             return touched;
         }
-        entry.items.insert(process.process.clone(), item);
+        entry.insert(process.process.clone(), item);
         self.bound_to
             .insert(process.process.clone(), process.device.clone());
-        self.revisions += 1;
-        entry.touch(self.revisions);
         touched.push(process.device.clone());
         touched
     }
@@ -102,20 +100,25 @@ impl DesiredIndex {
     pub fn remove(&mut self, process: &ProcessRef) -> Option<DeviceName> {
         let device = self.bound_to.remove(process)?;
         let entry = self.devices.get_mut(&device)?;
-        entry.items.remove(process);
+        entry.remove(process);
         if entry.items.is_empty() {
             self.devices.remove(&device);
-        } else {
-            self.revisions += 1;
-            entry.touch(self.revisions);
         }
         Some(device)
     }
 
-    /// Counts up whenever the device's desired state changes; 0 while it has none. A request with `?wait=` is
-    /// held until this differs from what it was when the request was found unmodified.
-    pub fn revision(&self, device: &DeviceName) -> u64 {
-        self.devices.get(device).map_or(0, |entry| entry.revision)
+    /// How many processes of a device are not served, because no agent could read a document with all of them.
+    pub fn left_out(&self, device: &DeviceName) -> usize {
+        self.devices.get(device).map_or(0, Entry::left_out)
+    }
+
+    /// The devices of which processes are left out, and how many.
+    pub fn overfull(&self) -> impl Iterator<Item = (&DeviceName, usize)> {
+        let left_out = self
+            .devices
+            .iter()
+            .map(|(device, entry)| (device, entry.left_out()));
+        left_out.filter(|(_, left_out)| *left_out > 0)
     }
 
     /// Answers a poll. A device without processes, known or not, gets an empty list with a constant ETag.
@@ -151,27 +154,64 @@ impl DesiredIndex {
     }
 }
 
+/// Counted for a document beside its items: the device's name, at most 253 bytes, and what stands around the list.
+const DOCUMENT_BYTES: usize = 512;
+/// Counted for an item beside its name and its spec: generation, hash and, in JSON, the names of the fields, at most 97.
+const ITEM_BYTES: usize = 128;
+
+impl Item {
+    /// What the item takes of a document at most, in either form, before compression.
+    fn bytes(&self, process: &ProcessRef) -> usize {
+        ITEM_BYTES + process.as_str().len() + self.spec.json().len()
+    }
+}
+
 impl Entry {
     fn empty() -> Self {
         Self {
             items: BTreeMap::new(),
-            revision: 0,
+            bytes: DOCUMENT_BYTES,
             etag: OnceLock::new(),
             json: OnceLock::new(),
             binary: OnceLock::new(),
         }
     }
 
-    /// The items that are served: the first ones, as many as one document may hold. More is a mistake of the
-    /// operator's (or an attack on one device), which must not make the document unreadable for its agent.
+    /// The items that are served: the first ones, as many as one document may hold by their number and their bytes. More
+    /// is a mistake of the operator's (or an attack on one device), which must not make the document unreadable for its
+    /// agent.
     fn served(&self) -> impl Iterator<Item = (&ProcessRef, &Item)> {
-        self.items.iter().take(limits::DESIRED_PROCESSES)
+        let mut bytes = DOCUMENT_BYTES;
+        let fits = move |(process, item): &(&ProcessRef, &Item)| {
+            bytes = bytes.saturating_add(item.bytes(process));
+            bytes <= limits::FRAME_DECODED_BYTES
+        };
+        self.items.iter().take(limits::DESIRED_PROCESSES).take_while(fits)
+    }
+
+    fn left_out(&self) -> usize {
+        if self.items.len() <= limits::DESIRED_PROCESSES && self.bytes <= limits::FRAME_DECODED_BYTES {
+            return 0;
+        }
+        self.items.len().saturating_sub(self.served().count())
+    }
+
+    fn insert(&mut self, process: ProcessRef, item: Item) {
+        self.remove(&process);
+        self.bytes = self.bytes.saturating_add(item.bytes(&process));
+        self.items.insert(process, item);
+    }
+
+    fn remove(&mut self, process: &ProcessRef) {
+        if let Some(former) = self.items.remove(process) {
+            self.bytes = self.bytes.saturating_sub(former.bytes(process));
+        }
+        self.touch();
     }
 
     /// Something has changed: nothing that was made from the items holds any more. It is made again at the
     /// next fetch, so that taking in a whole fleet's objects costs one step each.
-    fn touch(&mut self, revision: u64) {
-        self.revision = revision;
+    fn touch(&mut self) {
         self.etag = OnceLock::new();
         self.json = OnceLock::new();
         self.binary = OnceLock::new();

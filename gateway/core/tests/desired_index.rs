@@ -7,7 +7,7 @@
 
 mod memory;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use apollo_gateway_core::{
     desired::{DesiredIndex, Fetch, Form},
@@ -90,11 +90,10 @@ fn a_poll_is_unmodified_until_something_changes() {
 fn a_change_of_status_touches_nothing() {
     let mut index = DesiredIndex::default();
     index.upsert(&object("a", "buoy"));
-    let (revision, (_, before)) = (index.revision(&device("buoy")), body(&index, "buoy", Form::Json));
+    let (_, before) = body(&index, "buoy", Form::Json);
     let mut changed = object("a", "buoy");
     changed.status.message = "new".into();
     assert_eq!(index.upsert(&changed), []);
-    assert_eq!(index.revision(&device("buoy")), revision);
     assert!(
         Arc::ptr_eq(&before, &body(&index, "buoy", Form::Json).1),
         "the encoded body is kept"
@@ -106,12 +105,10 @@ fn binding_anew_touches_both_devices() {
     let mut index = DesiredIndex::default();
     index.upsert(&object("a", "buoy"));
     index.upsert(&object("b", "buoy"));
-    let revision = index.revision(&device("buoy"));
     assert_eq!(
         index.upsert(&object("a", "truck")),
         [device("buoy"), device("truck")]
     );
-    assert!(index.revision(&device("buoy")) > revision);
     assert_eq!(
         (names(&index, "buoy"), names(&index, "truck")),
         (vec!["b".into()], vec!["a".into()])
@@ -125,28 +122,8 @@ fn removal_is_told_once_and_leaves_nothing_behind() {
     index.upsert(&object("a", "buoy"));
     assert_eq!(index.remove(&process("a")), Some(device("buoy")));
     assert_eq!(index.remove(&process("a")), None);
-    assert_eq!(
-        (
-            index.devices(),
-            index.processes(),
-            index.revision(&device("buoy"))
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((index.devices(), index.processes()), (0, 0));
     assert_eq!(body(&index, "buoy", Form::Json).0, ETag::of([]));
-}
-
-#[test]
-fn a_wait_sees_every_change_by_its_revision() {
-    let mut index = DesiredIndex::default();
-    let mut seen = HashSet::from([index.revision(&device("buoy"))]);
-    for generation in 1..5 {
-        index.upsert(&ProcessObject {
-            generation,
-            ..object("a", "buoy")
-        });
-        assert!(seen.insert(index.revision(&device("buoy"))));
-    }
 }
 
 #[test]
@@ -159,10 +136,42 @@ fn r12_a_document_holds_no_more_than_its_agent_can_read() {
     let (etag, _) = body(&index, "buoy", Form::Json);
     index.upsert(&object("z-one-past", "buoy"));
     assert_eq!(names(&index, "buoy").len(), limits::DESIRED_PROCESSES);
+    assert_eq!(index.left_out(&device("buoy")), 1);
     assert_eq!(
         body(&index, "buoy", Form::Json).0,
         etag,
         "the tag is of what is served"
+    );
+}
+
+#[test]
+fn r12_a_document_has_no_more_bytes_than_its_agent_can_read() {
+    // 256 items of this size and 512 bytes around them are 16 MiB.
+    let fitting = 65_534 - 128 - "default/p000".len() - r#"{"command":[""]}"#.len();
+    let put = |index: &mut DesiredIndex, number: u32, bytes: usize| {
+        index.upsert(&ProcessObject {
+            spec: spec(&"x".repeat(bytes)),
+            ..object(&format!("p{number:03}"), "buoy")
+        })
+    };
+    let mut index = DesiredIndex::default();
+    for number in 0..256 {
+        put(&mut index, number, fitting);
+    }
+    assert_eq!(names(&index, "buoy").len(), 256);
+    assert_eq!(
+        (index.left_out(&device("buoy")), index.overfull().count()),
+        (0, 0)
+    );
+    put(&mut index, 7, fitting + 1);
+    assert_eq!(names(&index, "buoy").len(), 255);
+    assert_eq!(index.overfull().collect::<Vec<_>>(), [(&device("buoy"), 1)]);
+    let frame = binary::decode_desired(&body(&index, "buoy", Form::Binary).1).unwrap();
+    assert_eq!(frame.processes.len(), 255);
+    put(&mut index, 7, fitting);
+    assert_eq!(
+        (index.left_out(&device("buoy")), names(&index, "buoy").len()),
+        (0, 256)
     );
 }
 

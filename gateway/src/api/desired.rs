@@ -109,8 +109,6 @@ fn wait(query: Option<&str>) -> Result<Duration, Reply> {
                 ));
             }
             seconds = number;
-        } else if name.is_empty() {
-            continue;
         }
     }
     Ok(Duration::from_secs(seconds.unwrap_or(0)))

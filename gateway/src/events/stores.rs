@@ -99,6 +99,26 @@ impl RolledBackDeviceMet<'_> {
     }
 }
 
+/// A device is bound to more processes than one document may hold.
+pub struct ProcessesLeftOut<'a> {
+    /// Which device.
+    pub device: &'a DeviceName,
+    /// How many it is not told of.
+    pub left_out: usize,
+}
+
+impl ProcessesLeftOut<'_> {
+    /// Logs.
+    pub fn emit(self) {
+        let Self { device, left_out } = self;
+        tracing::warn!(
+            %device,
+            left_out,
+            "more processes than one document may hold (1,000, of 16 MiB together); the last ones by name are left out"
+        );
+    }
+}
+
 /// The store tells of no more changes.
 pub struct WatchEnded;
 

@@ -13,6 +13,8 @@ use apollo_gateway_core::{
 use apollo_wire::{DeviceName, ProcessRef};
 use tokio::sync::{Notify, futures::OwnedNotified, watch};
 
+use crate::events;
+
 /// Bells shared by all devices: a change wakes the polls of its own device and one in so many others, and those look and
 /// go back to sleep. With 20,000 held polls that is 20.
 const BELLS: usize = 1024;
@@ -60,17 +62,25 @@ impl Index {
     }
 
     /// How many devices have processes, and how many processes there are.
-    pub fn counts(&self) -> (usize, usize) {
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (usize, usize) {
         let desired = self.desired.read().unwrap_or_else(PoisonError::into_inner);
         (desired.devices(), desired.processes())
     }
 
     pub(super) fn upsert(&self, process: &ProcessObject) {
-        let touched = self
-            .desired
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .upsert(process);
+        let mut desired = self.desired.write().unwrap_or_else(PoisonError::into_inner);
+        let left_out_before = desired.left_out(&process.device);
+        let touched = desired.upsert(process);
+        let left_out = desired.left_out(&process.device);
+        drop(desired);
+        if left_out > left_out_before {
+            events::ProcessesLeftOut {
+                device: &process.device,
+                left_out,
+            }
+            .emit();
+        }
         touched
             .iter()
             .for_each(|device| self.bell(device).notify_waiters());
@@ -89,6 +99,9 @@ impl Index {
 
     /// Takes in a state of everything made anew: what is not in it is gone.
     pub(super) fn replace(&self, desired: DesiredIndex) {
+        for (device, left_out) in desired.overfull() {
+            events::ProcessesLeftOut { device, left_out }.emit();
+        }
         *self.desired.write().unwrap_or_else(PoisonError::into_inner) = desired;
         self.bells.iter().for_each(|bell| bell.notify_waiters());
     }
