@@ -27,6 +27,10 @@ pub(super) const SAYS_THE_SAME: &str = "SELECT process_id IS ?3 AND observed_at_
 /// Whether history has a sequence.
 pub(super) const IS_SETTLED: &str = "SELECT 1 FROM history WHERE instance_id = ?1 AND sequence = ?2";
 
+/// How far the records of one reason that begin at a sequence reach.
+pub(super) const LONGEST_GAP: &str =
+    "SELECT max(last) FROM history_gaps WHERE instance_id = ?1 AND first = ?2 AND reason = ?3";
+
 /// One append: all of one report for one instance.
 #[derive(Debug)]
 pub(super) struct Append {
@@ -125,19 +129,31 @@ impl Append {
         }
     }
 
+    /// A record that grew while its reply was lost comes again with the same beginning: it is one record, and its longest
+    /// form counts, so that no lost sequence is told twice.
     fn insert_gaps(&self, connection: &Connection, instance_id: i64) -> Result<(), StoreError> {
+        let mut longest = connection.prepare_cached(LONGEST_GAP)?;
+        // The same range may be there for another reason; then that one has said it.
+        let mut extend = connection.prepare_cached(
+            "UPDATE OR IGNORE history_gaps SET last = ?4 WHERE instance_id = ?1 AND first = ?2 AND last = ?3",
+        )?;
         let mut insert = connection.prepare_cached(
             "INSERT INTO history_gaps (instance_id, first, last, reason, received_at_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT (instance_id, first, last) DO NOTHING",
         )?;
         for gap in &self.gaps {
-            insert.execute(params![
-                instance_id,
-                signed(gap.first)?,
-                signed(gap.last)?,
-                gap_reason(gap.reason),
-                self.received_at.get(),
-            ])?;
+            let (first, last, reason) = (signed(gap.first)?, signed(gap.last)?, gap_reason(gap.reason));
+            let known: Option<i64> =
+                longest.query_row(params![instance_id, first, reason], |row| row.get(0))?;
+            match known {
+                Some(known) if known >= last => {}
+                Some(known) => {
+                    extend.execute(params![instance_id, first, known, last])?;
+                }
+                None => {
+                    insert.execute(params![instance_id, first, last, reason, self.received_at.get()])?;
+                }
+            }
         }
         Ok(())
     }

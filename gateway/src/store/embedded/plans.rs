@@ -31,6 +31,7 @@ fn no_request_scans() {
         history::HIGHEST.to_owned(),
         history::IS_SETTLED.to_owned(),
         history::SAYS_THE_SAME.to_owned(),
+        history::LONGEST_GAP.to_owned(),
         tombstones::REMOVE_OLD.to_owned(),
         observations::sql(&device),
     ] {

@@ -68,8 +68,9 @@ impl Readers {
         let read = move |connection: &Connection| {
             let result = consistent(connection, work);
             match &result {
-                Ok(_) => health.working(),
-                Err(error) => health.failing(error),
+                Err(error @ StoreError::Sqlite(_)) => health.failing(error),
+                // One object that cannot be understood says nothing about the others.
+                Ok(_) | Err(_) => health.working(),
             }
             // Nobody waits any more.
             let _gone = reply.send(result);

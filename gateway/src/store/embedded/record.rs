@@ -15,6 +15,9 @@ use crate::manifest::{DeviceSpec, Kind, ObjectKey, desired_phase};
 pub(super) const COLUMNS: &str = "kind, namespace, name, uid, resource_version, generation, created_at_ms, \
      labels_json, annotations_json, spec_json, status_json";
 
+/// Where in [`COLUMNS`] the resourceVersion is.
+pub(super) const RESOURCE_VERSION: usize = 4;
+
 /// A stored object with all its metadata; specs and statuses are still text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectRecord {
@@ -51,7 +54,7 @@ impl ObjectRecord {
                 name,
             },
             uid: row.get(3)?,
-            resource_version: row.get(4)?,
+            resource_version: row.get(RESOURCE_VERSION)?,
             generation: row.get(5)?,
             created_at: UnixMillis::saturating(row.get(6)?),
             labels_json: row.get(7)?,

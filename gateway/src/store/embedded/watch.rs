@@ -16,7 +16,7 @@ use super::{
     error::StoreError,
     open::{self, Missing},
     readers::consistent,
-    record::{COLUMNS, ObjectRecord},
+    record::{COLUMNS, ObjectRecord, RESOURCE_VERSION},
     writer::Listeners,
 };
 use crate::{manifest::Kind, store::Change};
@@ -57,7 +57,7 @@ fn follow(connection: &Connection, wake: &Receiver<()>, changes: &mpsc::Sender<C
         failing: false,
     };
     let mut seen = None;
-    loop {
+    while !changes.is_closed() {
         let version = data_version(connection);
         if version.is_none() || version != seen {
             match feed.tell(connection, changes) {
@@ -68,7 +68,6 @@ fn follow(connection: &Connection, wake: &Receiver<()>, changes: &mpsc::Sender<C
         }
         match wake.recv_timeout(POLL) {
             Ok(()) => seen = None,
-            Err(RecvTimeoutError::Timeout) if changes.is_closed() => return,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -159,17 +158,13 @@ fn page(connection: &Connection, told: i64) -> Result<Page, StoreError> {
     let mut rows = statement.query([told, PAGE])?;
     let mut changes = Vec::new();
     while let Some(row) = rows.next()? {
-        let record = ObjectRecord::read(row)?;
-        let version = record.resource_version;
-        let change = match change(&record, row.get(11)?) {
-            Ok(change) => Some(change),
-            Err(error) => {
-                // One damaged object must not hide the others.
-                tracing::error!(%error, "an object is left out of the watch");
-                None
-            }
-        };
-        changes.push((version, change));
+        let version = row.get(RESOURCE_VERSION)?;
+        let read = ObjectRecord::read(row).and_then(|record| change(&record, row.get(11)?));
+        let change = read.map_err(|error| {
+            // One damaged object must not hide the others.
+            tracing::error!(%error, "an object is left out of the watch");
+        });
+        changes.push((version, change.ok()));
     }
     Ok(Page { changes, compacted })
 }
@@ -181,4 +176,33 @@ fn change(record: &ObjectRecord, deleted: bool) -> Result<Change, StoreError> {
         (Kind::Device, true) => Change::DeviceDeleted(record.device_name()?),
         (Kind::Device, false) => Change::Device(Box::new(record.device()?)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::EmbeddedStore;
+    use super::*;
+
+    /// How long the test waits for threads to end; only one that fails takes so long.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn r12_a_watch_that_ended_leaves_no_listener_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(&directory.path().join("gateway.db"), Missing::Create).unwrap();
+        let watches: Vec<_> = (0..3)
+            .map(|_| start(store.path(), &store.inner.listeners))
+            .collect();
+        let listeners = || store.inner.listeners.lock().unwrap().len();
+        store.apply(vec![]).await.unwrap();
+        assert_eq!(listeners(), 3, "those that go on keep theirs");
+        drop(watches);
+        let began = Instant::now();
+        while listeners() > 0 {
+            assert!(began.elapsed() < PATIENCE, "{} are left", listeners());
+            store.apply(vec![]).await.unwrap();
+        }
+    }
 }

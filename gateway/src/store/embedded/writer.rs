@@ -112,10 +112,10 @@ fn work(connection: &Connection, queue: &Receiver<Box<dyn Job>>, health: &Health
             .chain(queue.try_iter().take(GROUP - 1))
             .collect();
         commit(connection, group, health);
-        if let Ok(listeners) = listeners.lock() {
-            for listener in listeners.iter() {
-                let _already_told = listener.try_send(());
-            }
+        if let Ok(mut listeners) = listeners.lock() {
+            // Full is told already; without a receiver the watch has ended.
+            listeners
+                .retain(|listener| !matches!(listener.try_send(()), Err(TrySendError::Disconnected(()))));
         }
     }
 }

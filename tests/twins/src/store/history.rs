@@ -54,7 +54,7 @@ impl History {
         self.epochs.insert(life.clone(), append.epoch);
         let gaps = self.gaps.entry(life.clone()).or_default();
         for gap in append.gaps {
-            gaps.entry((gap.first, gap.last)).or_insert(gap.reason);
+            insert_gap(gaps, gap);
         }
         let rows = self.rows.entry(life.clone()).or_default();
         let received_at = append.received_at;
@@ -134,4 +134,19 @@ impl History {
         sequences.retain(|sequence| self.row(device, instance, *sequence).is_some());
         sequences
     }
+}
+
+/// Of one reason, the records with the same beginning are one, which grew: the longest counts.
+fn insert_gap(gaps: &mut BTreeMap<(Sequence, Sequence), GapReason>, gap: Gap) {
+    let same_beginning = gaps.range((gap.first, 0)..=(gap.first, Sequence::MAX));
+    let known = same_beginning
+        .filter(|(_, reason)| **reason == gap.reason)
+        .map(|((_, last), _)| *last)
+        .max();
+    match known {
+        Some(last) if last >= gap.last || gaps.contains_key(&(gap.first, gap.last)) => return,
+        Some(last) => drop(gaps.remove(&(gap.first, last))),
+        None => {}
+    }
+    gaps.entry((gap.first, gap.last)).or_insert(gap.reason);
 }
