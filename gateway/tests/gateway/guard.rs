@@ -141,3 +141,33 @@ async fn a_header_block_over_the_bound_is_431_and_the_connection_lives() {
     }
     assert_eq!(device.get("/v1/desired", &[]).await.status, 200);
 }
+
+/// h3 keeps a number for each stream that broke off, so there is a bound, and past it the connection is closed.
+#[tokio::test]
+async fn a_flood_of_requests_without_headers_ends_that_connection_alone() {
+    let fixture = Fixture::start().await;
+    let mut bystander = Client::connect(&fixture, "buoy-18").await;
+    let device = Client::connect(&fixture, "buoy-17").await;
+    let most = u64::from(apollo_gateway::listener::limits::BROKEN_REQUESTS);
+    let mut opened = 0;
+    let flooding = async {
+        loop {
+            match device.connection.open_bi().await {
+                Ok((mut send, _recv)) => {
+                    opened += 1;
+                    let _ = send.finish();
+                }
+                Err(error) => return error,
+            }
+        }
+    };
+    let closed = tokio::time::timeout(PATIENCE * 4, flooding)
+        .await
+        .expect("to be closed");
+    let ConnectionError::ApplicationClosed(close) = &closed else {
+        panic!("{closed:?}")
+    };
+    assert_eq!(close.error_code, EXCESSIVE_LOAD);
+    assert!(opened > most, "{opened} streams");
+    assert_eq!(bystander.get("/v1/desired", &[]).await.status, 200);
+}
