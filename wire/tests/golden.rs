@@ -50,6 +50,7 @@ fn reports() {
     check_report("report-one", &one);
     check_report("report-full", &full());
     check_report("report-batch", &batch());
+    check_report("report-telemetry", &telemetry());
 }
 
 #[test]

@@ -45,6 +45,35 @@ pub(crate) fn started(seq: u64) -> Observation {
     row
 }
 
+/// A report as a device with sensors sends it: two processes in turn, at whole seconds, with measurements that move a
+/// little from one row to the next. More of them than rows, so that what is learned on the way matters.
+pub(crate) fn telemetry() -> Report {
+    let mut report = empty();
+    report.observations = (0..40).map(|row| measured(row, 8)).collect();
+    report
+}
+
+/// One row of such a device with so many measurements, one of them a counter in whole numbers.
+fn measured(row: u32, names: u32) -> Observation {
+    let mut observation = bare(u64::from(row) + 1);
+    observation.process = process(if row % 2 == 0 {
+        "default/sonde"
+    } else {
+        "default/gauge"
+    });
+    observation.observed_at = time("2026-11-23T09:30:00.000Z").plus(i64::from(row) * 15_000);
+    observation.values = (0..names)
+        .map(|name| {
+            let number = match name {
+                0 => f64::from(1_000 + row * 3),
+                _ => f64::from(name * 1_000 + row * name % 7) / 100.0,
+            };
+            (format!("channel_{name}"), Value::new(number).unwrap())
+        })
+        .collect();
+    observation
+}
+
 /// A report with every field in use.
 pub(crate) fn full() -> Report {
     let mut report = empty();
