@@ -6,6 +6,7 @@
 
 mod agent_life;
 mod agent_scenes;
+mod agent_survivor;
 mod disk;
 mod first_cut;
 mod gateway_life;
