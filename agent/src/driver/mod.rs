@@ -82,6 +82,9 @@ pub enum DriverError {
     /// How full the queue is could not be read at the start.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The supervisor ended although nobody had asked it to. Everything was closed as at any other end.
+    #[error("the supervisor ended by itself")]
+    SupervisorEnded,
 }
 
 /// What a driver did.
@@ -229,7 +232,7 @@ impl Driver {
     /// Goes on until `stop` is done; then stops the processes, tries one last exchange, and ends (see [`stopping`]).
     ///
     /// # Errors
-    /// [`DriverError::Gone`].
+    /// [`DriverError::Gone`], [`DriverError::SupervisorEnded`].
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Summary, DriverError> {
         let mut stop = std::pin::pin!(stop);
         self.record_plan(None).await?;
@@ -284,7 +287,11 @@ impl Driver {
                 }
             }
         }
-        self.close().await
+        let summary = self.close().await?;
+        if stopping.supervisor_lost() {
+            return Err(DriverError::SupervisorEnded);
+        }
+        Ok(summary)
     }
 
     fn tell(&mut self, event: Event) {

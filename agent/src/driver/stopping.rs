@@ -26,11 +26,18 @@ const SUPERVISOR_END: Duration = Duration::from_secs(2);
 pub(super) struct Stopping {
     /// When the driver ends, ready or not; `None` while nobody has asked for the end.
     end_by: Option<Instant>,
+    /// Nobody had asked the supervisor to end.
+    supervisor_lost: bool,
 }
 
 impl Stopping {
     pub(super) fn is_asked(&self) -> bool {
         self.end_by.is_some()
+    }
+
+    /// Whether the agent ends because its supervisor did: whoever started it must learn that, and start it again.
+    pub(super) fn supervisor_lost(&self) -> bool {
+        self.supervisor_lost
     }
 
     pub(super) fn end_by(&self) -> Option<Instant> {
@@ -51,6 +58,7 @@ impl Driver {
     pub(super) fn on_supervisor_ended(&mut self, stopping: &mut Stopping) {
         if !stopping.is_asked() {
             tracing::error!("the supervisor has ended by itself; ending");
+            stopping.supervisor_lost = true;
         }
         self.begin_last_exchange(stopping);
     }

@@ -214,8 +214,8 @@ impl Task {
         self.handle(event);
     }
 
-    /// Writes down that a child is alive, before anybody hears of it. Where that fails (the disk is full) it runs all the same: after a kill of the
-    /// agent it is still found by its environment.
+    /// Writes down that a child is alive, before anybody hears of it. Where that fails (the disk is full) it runs all
+    /// the same: after a kill of the agent it is still found by its environment.
     async fn record(&self, process: &ProcessRef, pid: u32, spec_hash: SpecHash) {
         let Some(entry) = process_table::look_up(pid) else {
             return;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use apollo_agent::{
-    driver::{Summary, Supervision},
+    driver::{DriverError, Summary, Supervision},
     queue::{Queue, QueueLimits, SupervisedProcess},
     supervisor::{self, RunRecordError, RunRecords, SupervisorHandle},
 };
@@ -171,4 +171,16 @@ async fn r11_a_supervisor_that_is_stuck_does_not_keep_the_agent_from_ending() {
     let ended = tokio::time::timeout(PATIENCE, running).await;
     ended.expect("it ends").unwrap().unwrap();
     assert!(began.elapsed() >= longest, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_supervisor_that_ends_by_itself_makes_the_agent_fail() {
+    let rig = Rig::new(Arc::new(agreeable));
+    let mut supervision = supervise(&rig, Box::new(rig.queue()));
+    // A task that panics drops its end of the channel.
+    supervision.observations = tokio::sync::mpsc::channel(1).1;
+    let driver = rig.driver_with(Some(supervision)).await;
+    let ended = tokio::time::timeout(PATIENCE, driver.run(std::future::pending())).await;
+    let ended = ended.expect("it ends");
+    assert!(matches!(ended, Err(DriverError::SupervisorEnded)), "{ended:?}");
 }
