@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use apollo_agent::queue::{NewObservation, QueueLimits};
 use apollo_twins::queue as twins;
-use apollo_wire::{Clock, InstanceId, ProcessState, Sequence, SequenceRange, Value, Verdicts};
+use apollo_wire::{Clock, Gap, InstanceId, ProcessState, Sequence, SequenceRange, Value, Verdicts};
 use proptest::prelude::*;
 
 use crate::support::{Scratch, row, verdicts};
@@ -84,6 +84,14 @@ struct Pair {
     scratch: Scratch,
     twin: twins::Queue,
     boot: twins::Boot,
+    /// What the report on its way carries. Its rows may have to leave meanwhile.
+    sent: Sent,
+}
+
+#[derive(Default)]
+struct Sent {
+    sequences: Vec<Sequence>,
+    gaps: Vec<Gap>,
 }
 
 impl Pair {
@@ -98,11 +106,14 @@ impl Pair {
             scratch,
             twin,
             boot: FIRST_BOOT,
+            sent: Sent::default(),
         }
     }
 
     fn apply(&mut self, action: &Action) {
-        let Self { scratch, twin, boot } = self;
+        let Self {
+            scratch, twin, boot, ..
+        } = self;
         match action {
             Action::Append(rows) => {
                 let rows: Vec<NewObservation> = rows.iter().map(as_new).collect();
@@ -157,19 +168,25 @@ impl Pair {
             (found.queue, found.offered_through),
             (expected.queue, expected.offered_through)
         );
+        self.sent = Sent {
+            sequences: found.observations.iter().map(|row| row.seq).collect(),
+            gaps: found.gaps.clone(),
+        };
         if let Some(range) = found.range() {
             self.scratch.queue.mark_offered(*range.end()).unwrap();
             self.twin.mark_offered(*range.end());
         }
     }
 
-    /// Verdicts on the picked rows, offered or not; the gap records of the moment are taken with them.
+    /// Verdicts on the picked rows, those on their way and those never offered; the gap records sent are taken with them.
     fn settle(&mut self, picks: &[(u8, bool)], instance: fn(&Scratch) -> InstanceId) {
         let instance = instance(&self.scratch);
-        let gaps = self.twin.gaps();
-        let verdicts = verdicts_on(&self.twin, picks);
-        let found = self.scratch.queue.settle(instance, &gaps, &verdicts);
-        let expected = self.twin.settle(instance, &gaps, &verdicts);
+        let Sent { sequences, gaps } = &self.sent;
+        let pending = self.twin.observations().map(|row| row.seq);
+        let known: BTreeSet<Sequence> = pending.chain(sequences.iter().copied()).collect();
+        let verdicts = verdicts_on(&known, picks);
+        let found = self.scratch.queue.settle(instance, gaps, &verdicts);
+        let expected = self.twin.settle(instance, gaps, &verdicts);
         match (found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(
                 (found.acked, found.dead, found.gaps, found.pending),
@@ -217,7 +234,7 @@ fn scratch_instance(scratch: &Scratch) -> InstanceId {
 }
 
 fn gaps_of(twin: &twins::Queue) -> Vec<(u64, u64, String)> {
-    let gap = |gap: &apollo_wire::Gap| (gap.first, gap.last, format!("{:?}", gap.reason));
+    let gap = |gap: &Gap| (gap.first, gap.last, format!("{:?}", gap.reason));
     twin.gaps().iter().map(gap).collect()
 }
 
@@ -237,11 +254,10 @@ fn as_new(what: &Row) -> NewObservation {
     new
 }
 
-fn verdicts_on(twin: &twins::Queue, picks: &[(u8, bool)]) -> Verdicts {
+fn verdicts_on(known: &BTreeSet<Sequence>, picks: &[(u8, bool)]) -> Verdicts {
     let (mut acked, mut refused) = (BTreeSet::new(), BTreeSet::new());
-    let pending: Vec<Sequence> = twin.observations().map(|row| row.seq).collect();
     for (at, is_refused) in picks {
-        let Some(sequence) = pending.get(usize::from(*at)) else {
+        let Some(sequence) = known.iter().nth(usize::from(*at)) else {
             continue;
         };
         if *is_refused {
