@@ -42,6 +42,8 @@ pub enum AgentStep {
     Settle(Disk),
     /// Starts a new instance.
     Renew(Disk),
+    /// Has its queue purged.
+    Purge,
     /// Is killed.
     Kill,
     /// Starts.
@@ -134,6 +136,7 @@ impl fmt::Display for AgentStep {
             Self::Renew(disk) => ("starts a new instance", Some(disk)),
             Self::GiveUp => ("gives up waiting", None),
             Self::SendAgain => ("sends the same report on a new connection", None),
+            Self::Purge => ("has its queue purged", None),
             Self::Kill => ("is killed", None),
             Self::Start => ("starts", None),
             Self::Copy => ("has its database copied", None),

@@ -88,5 +88,5 @@ fn has_to_call(world: &World, number: usize) -> bool {
     let Some(process) = &agent.process else {
         return false;
     };
-    agent.disk.pending() > 0 || !matches!(process.task, crate::world::agent::Task::Rest)
+    !agent.has_nothing_to_say() || !matches!(process.task, crate::world::agent::Task::Rest)
 }

@@ -66,6 +66,8 @@ pub struct Budget {
     pub foreign_writes: u8,
     /// Copies taken of a queue database, to be restored later.
     pub images: u8,
+    /// Queues purged by an operator.
+    pub purges: u8,
     /// Devices blocked. Unblocking is free.
     pub blocks: u8,
     /// Processes bound to the other device.

@@ -56,7 +56,6 @@ pub fn clones() -> Scope {
         },
         meets: &[
             Met::SignSilence,
-            Met::SignNeverOffered,
             Met::Diverged,
             Met::Forgetful,
             Met::EpochContended,
@@ -120,17 +119,24 @@ pub fn crashes() -> Scope {
     }
 }
 
-/// One agent whose database is replaced by an older copy.
+/// One agent whose database is replaced by an older copy, and whose queue is purged.
 pub fn rollback() -> Scope {
     Scope {
         agents: vec![agent(0, &[0, 0])],
         batch_rows: 1,
         budget: Budget {
             images: 1,
+            purges: 1,
             heartbeats: 1,
             ..Budget::default()
         },
-        meets: &[Met::Restored, Met::SignNextSequence, Met::SignSilence],
+        meets: &[
+            Met::Restored,
+            Met::SignNextSequence,
+            Met::SignSilence,
+            Met::SignNeverOffered,
+            Met::GapDelivered,
+        ],
         ..scope("rollback")
     }
 }

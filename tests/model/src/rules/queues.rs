@@ -27,8 +27,8 @@ pub fn kept(world: &World) -> Ids {
     ids.and(world.ledger.dropped)
 }
 
-/// what made room is on record.
-pub fn after_observing(world: &mut World, before: &Shared<Agent>, number: usize) {
+/// what was dropped is on record.
+pub fn after_making_room(world: &mut World, before: &Shared<Agent>, number: usize) {
     let disk = &world.agents[number].disk;
     let (gaps, has) = (disk.gaps(), |seq| disk.observations().any(|row| row.seq == seq));
     let gone: Vec<_> = before.disk.observations().filter(|row| !has(row.seq)).collect();

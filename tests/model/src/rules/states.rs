@@ -49,7 +49,7 @@ pub fn is_drained(world: &World) -> bool {
     let idle = world.replicas.iter().all(|replica| replica.serving.is_none());
     let at_rest = world.agents.iter().all(|agent| {
         let rests = |process: &Process| matches!(process.task, Task::Rest);
-        agent.process.as_ref().is_some_and(rests) && agent.disk.pending() == 0 && agent.disk.gaps().is_empty()
+        agent.process.as_ref().is_some_and(rests) && agent.has_nothing_to_say()
     });
     idle && at_rest && world.letters.is_empty()
 }

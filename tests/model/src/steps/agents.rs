@@ -57,6 +57,9 @@ pub(super) fn possible(world: &World, actions: &mut Vec<Action>) {
             actions.push(Action::Agent(number, AgentStep::Observe(Disk::WrittenThenKilled)));
             actions.push(Action::Agent(number, AgentStep::Kill));
         }
+        if world.left.purges > 0 && agent.disk.pending() > 0 {
+            actions.push(Action::Agent(number, AgentStep::Purge));
+        }
         if world.left.images > 0 && agent.image.is_none() {
             actions.push(Action::Agent(number, AgentStep::Copy));
         }
@@ -72,6 +75,7 @@ pub(super) fn step(scope: &Scope, world: &mut World, number: usize, step: AgentS
         AgentStep::SendAgain => send_again(world, number),
         AgentStep::Settle(disk) => settle(world, number, disk),
         AgentStep::Renew(disk) => renew(scope, world, number, disk),
+        AgentStep::Purge => purge(world, number),
         AgentStep::Kill => {
             let process = world.agents[number].process.as_ref()?;
             let (awaits, settles) = match process.task {
@@ -122,12 +126,25 @@ fn observe(scope: &Scope, world: &mut World, number: usize, disk: Disk) -> Optio
             process.queued(&agent.disk);
         }
     });
-    queues::after_observing(world, &before, number);
+    queues::after_making_room(world, &before, number);
     if disk == Disk::WrittenThenKilled {
         world.met.add(Met::CrashAfterAppend);
         return kill(world, number);
     }
     world.ledger.confirmed.add(id);
+    Some(())
+}
+
+/// Another command of the agent does it; the running one notices that its queue is empty.
+fn purge(world: &mut World, number: usize) -> Option<()> {
+    spend(&mut world.left.purges)?;
+    let before = world.agents[number].clone();
+    world.agents[number].change(|agent| {
+        agent.disk.purge();
+        let Agent { process, disk, .. } = agent;
+        process.as_mut().map(|process| process.queued(disk));
+    });
+    queues::after_making_room(world, &before, number);
     Some(())
 }
 
@@ -137,7 +154,7 @@ fn call(scope: &Scope, world: &mut World, number: usize, disk: Disk) -> Option<(
     let agent = &world.agents[number];
     let process = agent.process.as_ref()?;
     if matches!(process.task, Task::Rest) {
-        if agent.disk.pending() == 0 {
+        if agent.has_nothing_to_say() {
             spend(&mut world.left.heartbeats)?;
         }
         world.agents[number].change(|agent| {

@@ -52,6 +52,13 @@ impl Hash for Process {
     }
 }
 
+impl Agent {
+    /// Neither rows nor gap records wait.
+    pub fn has_nothing_to_say(&self) -> bool {
+        self.disk.pending() == 0 && self.disk.gaps().is_empty()
+    }
+}
+
 /// What the driver has in hand.
 #[derive(Debug, Clone, Hash)]
 pub enum Task {
