@@ -71,6 +71,16 @@ pub struct DeviceName(Arc<str>);
 pub struct ProcessRef(Arc<str>);
 
 impl DeviceName {
+    /// The NAME of a URI of the form `spiffe://TRUST-DOMAIN/device/NAME`, unchecked; `None` for every other URI. A
+    /// certificate names the one device of the one such URI among its subject alternative names.
+    pub fn in_uri(uri: &str) -> Option<&str> {
+        let (trust_domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
+        if trust_domain.is_empty() {
+            return None;
+        }
+        path.strip_prefix("device/")
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

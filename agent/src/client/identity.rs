@@ -13,9 +13,6 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// Where the device's name stands in its certificate: `spiffe://<any-trust-domain>/device/<name>`.
-const NAME_PATH: &str = "/device/";
-
 /// The files of an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityFiles {
@@ -76,6 +73,32 @@ pub enum IdentityError {
 }
 
 impl Identity {
+    /// The device's name in its certificate, DER, read as a gateway does: exactly one URI name has to name a device.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn device_name(certificate: &[u8]) -> Result<DeviceName, String> {
+        let (_, certificate) =
+            X509Certificate::from_der(certificate).map_err(|_| "it is no X.509 certificate")?;
+        let names = certificate
+            .subject_alternative_name()
+            .map_err(|_| "its subject alternative names cannot be read")?
+            .map_or(&[][..], |extension| &extension.value.general_names);
+        let uris = names.iter().filter_map(|name| match name {
+            GeneralName::URI(uri) => DeviceName::in_uri(uri),
+            _ => None,
+        });
+        let devices: Vec<&str> = uris.collect();
+        let [name] = devices.as_slice() else {
+            return Err(format!(
+                "it names {} devices: expected exactly one URI name spiffe://TRUST-DOMAIN/device/NAME",
+                devices.len()
+            ));
+        };
+        name.parse()
+            .map_err(|error: apollo_wire::NameError| error.to_string())
+    }
+
     /// Loads and checks the files.
     ///
     /// # Errors
@@ -89,7 +112,8 @@ impl Identity {
             expected: "a private key",
             source,
         })?;
-        let device = device_name(chain.first()).map_err(|problem| IdentityError::Unusable {
+        let leaf = chain.first().map_or(&[][..], |certificate| certificate);
+        let device = Self::device_name(leaf).map_err(|problem| IdentityError::Unusable {
             flag: "--cert",
             path: files.cert.clone(),
             problem,
@@ -152,24 +176,44 @@ fn load_roots(path: &Path) -> Result<RootCertStore, IdentityError> {
     Ok(roots)
 }
 
-/// The device's name from the URI names of its certificate.
-fn device_name(certificate: Option<&CertificateDer<'_>>) -> Result<DeviceName, String> {
-    let der = certificate.ok_or("it holds no certificate")?;
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| "it is no X.509 certificate")?;
-    let names = certificate
-        .subject_alternative_name()
-        .map_err(|_| "its subject alternative names cannot be read")?
-        .map_or(&[][..], |extension| &extension.value.general_names);
-    names
-        .iter()
-        .find_map(|name| match name {
-            GeneralName::URI(uri) => uri
-                .strip_prefix("spiffe://")?
-                .split_once(NAME_PATH)
-                .map(|(_, name)| name),
-            _ => None,
-        })
-        .ok_or("it names no device: expected the URI name spiffe://TRUST-DOMAIN/device/NAME")?
-        .parse()
-        .map_err(|error: apollo_wire::NameError| error.to_string())
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    use super::*;
+
+    /// What the agent takes itself for by a certificate with these URIs.
+    fn named_by(uris: &[&str]) -> Result<String, String> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().unwrap()))
+            .collect();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        Identity::device_name(certificate.der()).map(|device| device.to_string())
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_one_uri_that_names_a_device() {
+        assert_eq!(
+            named_by(&["https://a", "spiffe://t/device/buoy-17"]),
+            Ok("buoy-17".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_certificate_that_no_gateway_would_take_is_refused_at_once() {
+        for (uris, word) in [
+            (&[][..], "names 0 devices"),
+            (&["spiffe://t/device/a", "spiffe://t/device/b"], "names 2 devices"),
+            // The path has to begin with /device/, right behind the trust domain.
+            (&["spiffe://t/x/device/a"], "names 0 devices"),
+            (&["spiffe:///device/a"], "names 0 devices"),
+            (&["spiffe://t/device/A"], "DNS-1123"),
+        ] {
+            let problem = named_by(uris).unwrap_err();
+            assert!(problem.contains(word), "{uris:?}: {problem}");
+        }
+        assert!(Identity::device_name(b"nonsense").is_err());
+    }
 }

@@ -97,19 +97,11 @@ fn device_names<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
         };
         for name in &san.general_names {
             if let GeneralName::URI(uri) = *name {
-                names.extend(device_name(uri));
+                names.extend(DeviceName::in_uri(uri));
             }
         }
     }
     names
-}
-
-fn device_name(uri: &str) -> Option<&str> {
-    let (trust_domain, path) = uri.strip_prefix("spiffe://")?.split_once('/')?;
-    if trust_domain.is_empty() {
-        return None;
-    }
-    path.strip_prefix("device/")
 }
 
 #[cfg(test)]
