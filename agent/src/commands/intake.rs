@@ -3,22 +3,19 @@
 //! Strict, because a silently ignored typo is a lost field: an unknown field is an error. Only `seq` is read over, so
 //! that an export can be read back in; the queue numbers the rows itself.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufRead, Read},
-};
+use std::io::{self, BufRead, Read};
 
-use apollo_wire::{Clock, Defect, ProcessRef, ProcessState, SpecHash, UnixMillis, Value};
+use apollo_wire::{Clock, Defect, ProcessRef, ProcessState, SpecHash, UnixMillis, json::Measurements};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{clock::ClockFacts, queue::NewObservation};
 
 /// Longest line, bytes: the largest observation has about 5 KiB, escapes and an uncut message included fit many times.
-pub(super) const LINE_BYTES: usize = 64 * 1024;
+pub const LINE_BYTES: usize = 64 * 1024;
 
 /// A line that is no observation.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LineError {
+pub enum LineError {
     /// Longer than [`LINE_BYTES`].
     #[error("longer than {LINE_BYTES} bytes")]
     TooLong,
@@ -27,6 +24,7 @@ pub(super) enum LineError {
     Json {
         /// The path of the field at fault; "." for the object itself.
         field: String,
+        /// What was expected there.
         source: serde_json::Error,
     },
     /// A bound of the contract.
@@ -35,7 +33,8 @@ pub(super) enum LineError {
 }
 
 fn in_field(field: &str, source: &serde_json::Error) -> String {
-    if field == "." {
+    // A field may be named by the empty text, too.
+    if field == "." || field.is_empty() {
         source.to_string()
     } else {
         format!("{field}: {source}")
@@ -67,15 +66,20 @@ struct Line {
     #[serde(default)]
     message: String,
     #[serde(default)]
-    values: BTreeMap<String, Value>,
+    values: Measurements,
 }
 
 /// Reads one line. Without `observedAt` it is observed now, by this machine's clock and what that is worth; with it,
 /// whoever wrote it vouches for it, so that `clock` defaults to synced as in the report.
-pub(super) fn parse(line: &[u8], now: &ClockFacts) -> Result<NewObservation, LineError> {
+///
+/// # Errors
+/// What is wrong with the line, by field.
+pub fn parse(line: &[u8], now: &ClockFacts) -> Result<NewObservation, LineError> {
+    // The parser alone would also take a list of the fields' values for an object.
+    let is_object = line.trim_ascii_start().first() == Some(&b'{');
     let line: Line = match serde_json::from_slice(line) {
-        Ok(line) => line,
-        Err(_) => return Err(explain(line)),
+        Ok(line) if is_object => line,
+        _ => return Err(explain(line)),
     };
     let measured = if line.observed_at.is_none() {
         now.clock
@@ -94,7 +98,7 @@ pub(super) fn parse(line: &[u8], now: &ClockFacts) -> Result<NewObservation, Lin
         restarts: line.restarts,
         reason: line.reason,
         message: line.message,
-        values: line.values,
+        values: line.values.0,
     };
     observation.check()?;
     Ok(observation)
@@ -108,7 +112,7 @@ fn explain(line: &[u8]) -> LineError {
             field: error.path().to_string(),
             source: error.into_inner(),
         },
-        // The object is fine, so the fault lies behind it.
+        // The fields are fine, so it is no object, or the fault lies behind it.
         Ok(_) => LineError::Json {
             field: ".".to_owned(),
             source: json
@@ -120,10 +124,10 @@ fn explain(line: &[u8]) -> LineError {
 }
 
 /// One line into `line`, without its end; `None` at the end of the input. An over-long one is skipped, not kept.
-pub(super) fn read_line(
-    input: &mut impl BufRead,
-    line: &mut Vec<u8>,
-) -> io::Result<Option<Result<(), LineError>>> {
+///
+/// # Errors
+/// Those of the input.
+pub fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<Result<(), LineError>>> {
     line.clear();
     let limit = LINE_BYTES as u64 + 1;
     if input.by_ref().take(limit).read_until(b'\n', line)? == 0 {
@@ -190,6 +194,14 @@ mod tests {
                 ["values.rss", "number"],
             ),
             (r#"{"process":"d/a"} x"#, ["trailing", ""]),
+            (
+                r#"[1,"d/a",null,null,null,null,null,null,null,"","",{}]"#,
+                ["one JSON object", ""],
+            ),
+            (
+                r#"{"process":"d/a","values":{"a":1,"a":2}}"#,
+                ["values.a", "twice"],
+            ),
             ("", ["EOF", ""]),
         ] {
             let text = refused(line);

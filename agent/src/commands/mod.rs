@@ -1,6 +1,7 @@
 //! One module for each subcommand, and what they share to print.
 
 pub mod desired;
+pub mod intake;
 pub mod observe;
 pub mod queue;
 pub mod run;
@@ -8,5 +9,4 @@ pub mod status;
 pub mod sync;
 
 mod agent;
-mod intake;
 mod output;

@@ -15,6 +15,7 @@ mod report;
 mod verdicts;
 
 pub use desired::decode_desired;
+pub use observation::Measurements;
 pub use report::decode_report;
 pub use verdicts::decode_verdicts;
 

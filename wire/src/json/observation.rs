@@ -1,6 +1,9 @@
 //! Reading one observation of a report: whatever is wrong with it is said about it alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -104,8 +107,10 @@ fn read<T: DeserializeOwned>(
         .map_err(|_| format!("{field}: expected {expected}, found {}", quoted(raw)))
 }
 
-/// `values`, cut off at the limit while it is read.
-struct Measurements(BTreeMap<String, Value>);
+/// `values` as JSON has them: every name once, cut off at [`limits::VALUES`] while they are read. A plain map would keep
+/// the last of two measurements of one name and lose the other unseen.
+#[derive(Debug, Default)]
+pub struct Measurements(pub BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Measurements {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -120,8 +125,20 @@ impl<'de> Deserialize<'de> for Measurements {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Measurements, A::Error> {
                 let mut values = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if values.len() == limits::VALUES || values.insert(name, value).is_some() {
-                        return Err(A::Error::custom("too many values, or one twice"));
+                    if values.len() == limits::VALUES {
+                        return Err(A::Error::custom(format_args!(
+                            "more than {} values",
+                            limits::VALUES
+                        )));
+                    }
+                    match values.entry(name) {
+                        Entry::Vacant(place) => drop(place.insert(value)),
+                        Entry::Occupied(place) => {
+                            return Err(A::Error::custom(format_args!(
+                                "{:?} stands there twice",
+                                place.key()
+                            )));
+                        }
                     }
                 }
                 Ok(Measurements(values))
