@@ -57,6 +57,22 @@ fn a_problem_names_the_field_and_what_was_expected() {
             "spec.command[1]: expected text, got 7; put it in quotes",
         ),
         (
+            "{deviceRef: {name: d}, command: [x, \"a\\0\"]}",
+            "spec.command[1]: expected text without NUL",
+        ),
+        (
+            &format!("{{{head}, args: [\"\\0\"]}}"),
+            "spec.args[0]: expected text without NUL",
+        ),
+        (
+            &format!("{{{head}, env: [{{name: A, value: \"\\0\"}}]}}"),
+            "spec.env[0].value: expected text without NUL",
+        ),
+        (
+            &format!("{{{head}, workingDirectory: \"/\\0\"}}"),
+            "spec.workingDirectory: expected text without NUL",
+        ),
+        (
             &format!("{{{head}, restartPolicy: always}}"),
             "spec.restartPolicy: expected Always, OnFailure or Never, got \"always\"",
         ),

@@ -84,7 +84,8 @@ impl<'a> Fields<'a> {
     /// The object at `path`, or a problem.
     pub(super) fn of(path: &str, value: &'a Value, problems: &mut Problems) -> Option<Self> {
         let Value::Object(map) = value else {
-            problems.expected(path, "an object", value);
+            // The whole document has no path of its own.
+            problems.expected(if path.is_empty() { "object" } else { path }, "an object", value);
             return None;
         };
         Some(Self {

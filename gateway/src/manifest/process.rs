@@ -36,10 +36,13 @@ pub(super) fn check(spec: &Value, problems: &mut Problems) -> Option<String> {
     fields.only(&FIELDS, problems);
     let device = check_device_ref(&fields, problems);
     check_command(&fields, problems);
-    fields.texts("args", problems);
+    check_words(&fields, "args", problems);
     check_env(&fields, problems);
-    if fields.optional_text("workingDirectory", problems) == Some("") {
-        problems.note("spec.workingDirectory", "expected a path, got \"\"");
+    if let Some(path) = fields.optional_text("workingDirectory", problems) {
+        if path.is_empty() {
+            problems.note("spec.workingDirectory", "expected a path, got \"\"");
+        }
+        refuse_nul("spec.workingDirectory", path, problems);
     }
     check_restart_policy(&fields, problems);
     check_stop_grace_period(&fields, problems);
@@ -65,7 +68,7 @@ fn check_command(fields: &Fields<'_>, problems: &mut Problems) {
     let Some(value) = fields.required("command", "a list of at least the program", problems) else {
         return;
     };
-    let command = fields.texts("command", problems);
+    let command = check_words(fields, "command", problems);
     if value.as_array().is_some_and(Vec::is_empty) {
         problems.note(
             "spec.command",
@@ -73,6 +76,22 @@ fn check_command(fields: &Fields<'_>, problems: &mut Problems) {
         );
     } else if command.first() == Some(&"") {
         problems.note("spec.command[0]", "expected the program, got \"\"");
+    }
+}
+
+/// A list of words of the command line.
+fn check_words<'a>(fields: &Fields<'a>, field: &str, problems: &mut Problems) -> Vec<&'a str> {
+    let words = fields.texts(field, problems);
+    for (index, word) in words.iter().enumerate() {
+        refuse_nul(&format!("spec.{field}[{index}]"), word, problems);
+    }
+    words
+}
+
+/// Programs get their arguments and environment as C strings, which end at the first NUL: no device could run it.
+fn refuse_nul(path: &str, text: &str, problems: &mut Problems) {
+    if text.contains('\0') {
+        problems.note(path, "expected text without NUL");
     }
 }
 
@@ -86,7 +105,9 @@ fn check_env(fields: &Fields<'_>, problems: &mut Problems) {
             continue;
         };
         variable.only(&["name", "value"], problems);
-        variable.optional_text("value", problems);
+        if let Some(value) = variable.optional_text("value", problems) {
+            refuse_nul(&format!("{path}.value"), value, problems);
+        }
         let expected = "a name that is not empty and without '='";
         if let Some(name) = variable.required_text("name", expected, problems)
             && (name.is_empty() || name.contains(['=', '\0']))

@@ -1,8 +1,9 @@
 //! One process of a desired document, with its spec read and checked.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use apollo_wire::{DesiredProcess, NameError, ProcessRef, ProcessSpec, SpecHash};
+use serde_json::value::RawValue;
 
 /// One process that should be on the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,11 +56,33 @@ impl DesiredItem {
 
 /// Parses a spec and checks what its types do not.
 fn read_spec(json: &str) -> Result<ProcessSpec, SpecDefect> {
-    let mut json = serde_json::Deserializer::from_str(json);
-    let spec: ProcessSpec = serde_path_to_error::deserialize(&mut json)
+    let mut parser = serde_json::Deserializer::from_str(json);
+    let spec: ProcessSpec = serde_path_to_error::deserialize(&mut parser)
         .map_err(|error| SpecDefect::new(error.path().to_string(), error.inner().to_string()))?;
+    check_objects(json)?;
     check(&spec)?;
     Ok(spec)
+}
+
+/// Refuses a list of fields' values where an object belongs: the parser takes both, `apply` does not.
+fn check_objects(json: &str) -> Result<(), SpecDefect> {
+    let is_object = |json: &str| json.trim_ascii_start().starts_with('{');
+    let refused = |path: String| Err(SpecDefect::new(path, "expected an object"));
+    if !is_object(json) {
+        return refused(".".to_owned());
+    }
+    let unreadable = |error: serde_json::Error| SpecDefect::new(".", error.to_string());
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).map_err(unreadable)?;
+    let device_ref = fields.get("deviceRef");
+    if device_ref.is_some_and(|device_ref| !is_object(device_ref.get())) {
+        return refused("deviceRef".to_owned());
+    }
+    let env = fields.get("env").map_or("[]", |env| env.get());
+    let env: Vec<&RawValue> = serde_json::from_str(env).map_err(unreadable)?;
+    match env.iter().position(|variable| !is_object(variable.get())) {
+        Some(index) => refused(format!("env[{index}]")),
+        None => Ok(()),
+    }
 }
 
 /// Finds what the operating system would refuse for certain, so that it is named by field and not tried again.
@@ -151,5 +174,15 @@ mod tests {
             "spec: missing field `command` at line 1 column 26"
         );
         assert!(defect("nonsense").starts_with("spec: "));
+        for (json, field) in [
+            (r#"[["d"],["true"]]"#, "spec: "),
+            (r#"{"deviceRef":["d"],"command":["true"]}"#, "spec.deviceRef: "),
+            (
+                r#"{"deviceRef":{"name":"d"},"command":["true"],"env":[{"name":"A"},["B","c"]]}"#,
+                "spec.env[1]: ",
+            ),
+        ] {
+            assert_eq!(defect(json), format!("{field}expected an object"));
+        }
     }
 }
