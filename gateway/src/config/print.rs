@@ -1,12 +1,12 @@
 //! `--print-config`: the effective configuration as a file that `--config` reads, each value with its origin.
 
-use std::{collections::BTreeMap, fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
 use super::{Config, Origin, Register, StoreChoice};
 
-/// The configuration as TOML text.
+/// The configuration as TOML text. Paths are absolute: a file's own are relative to the file, wherever that will be.
 pub fn print(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> String {
-    let path = |path: &std::path::Path| quoted(&path.display().to_string());
+    let path = |path: &Path| quoted(&absolute(path));
     let StoreChoice::Embedded(store) = &config.store;
     let listen: Vec<String> = config
         .listen
@@ -20,7 +20,7 @@ pub fn print(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> Strin
     let lines = [
         ("listen", format!("[{}]", listen.join(", "))),
         ("admin-listen", quoted(&config.admin_listen.to_string())),
-        ("store", quoted(&format!("embedded:{}", store.display()))),
+        ("store", quoted(&format!("embedded:{}", absolute(store)))),
         ("tls-cert", path(&config.tls.certificate)),
         ("tls-key", path(&config.tls.key)),
         ("client-ca", path(&config.tls.client_ca)),
@@ -42,6 +42,12 @@ pub fn print(config: &Config, origins: &BTreeMap<&'static str, Origin>) -> Strin
 
 fn duration(duration: Duration) -> String {
     quoted(&humantime::format_duration(duration).to_string())
+}
+
+/// Relative to the working directory, as it is meant; as written where there is none.
+fn absolute(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.display().to_string()
 }
 
 fn quoted(text: &str) -> String {
