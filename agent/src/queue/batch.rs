@@ -45,7 +45,8 @@ impl Batch {
 #[derive(Default)]
 struct Found {
     observations: Vec<Observation>,
-    unreadable: Vec<Sequence>,
+    /// Their keys: below 1, which the queue never hands out, a key names no sequence, so no verdict could settle it.
+    unreadable: Vec<i64>,
 }
 
 impl Queue {
@@ -139,16 +140,17 @@ fn find(
     let mut found = Found::default();
     let mut bytes = 0_usize;
     while let Some(row) = rows.next()? {
-        let seq = sequence(row.get(0)?);
-        let Ok(stored) = row::read(row, 1) else {
-            found.unreadable.push(seq);
+        let key: i64 = row.get(0)?;
+        let stored = row::read(row, 1).ok().filter(|_| key > 0);
+        let Some(stored) = stored else {
+            found.unreadable.push(key);
             continue;
         };
         bytes = bytes.saturating_add(usize::try_from(stored.bytes).unwrap_or(0));
         if bytes > max_bytes && !found.observations.is_empty() {
             break;
         }
-        let mut observation = stored.observation.into_wire(seq);
+        let mut observation = stored.observation.into_wire(sequence(key));
         if observation.clock == Clock::Unsynced && Some(stored.boot) != current_boot {
             observation.clock = Clock::Unknown;
         }
@@ -173,17 +175,18 @@ fn assemble(connection: &Connection, observations: Vec<Observation>) -> rusqlite
     })
 }
 
-fn drop_unreadable(connection: &Connection, sequences: &[Sequence]) -> rusqlite::Result<()> {
-    for sequence in sequences {
+fn drop_unreadable(connection: &Connection, keys: &[i64]) -> rusqlite::Result<()> {
+    for key in keys {
         // The size of a damaged row may be damaged too.
         let sql = format!("SELECT {BYTES} FROM observation WHERE seq = ?1");
-        let bytes: i64 = connection.query_row(&sql, [key(*sequence)], |row| row.get(0))?;
-        connection.execute("DELETE FROM observation WHERE seq = ?1", [key(*sequence)])?;
+        let bytes: i64 = connection.query_row(&sql, [key], |row| row.get(0))?;
+        connection.execute("DELETE FROM observation WHERE seq = ?1", [key])?;
         add_to_totals(connection, -1, -bytes)?;
     }
+    let handed_out = keys.iter().filter(|key| **key > 0).map(|key| sequence(*key));
     gaps::record(
         connection,
-        &SequenceRange::collect(sequences.to_vec()),
+        &SequenceRange::collect(handed_out.collect()),
         GapReason::Corrupt,
     )
 }

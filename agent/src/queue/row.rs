@@ -137,8 +137,9 @@ pub(super) fn values_json(values: &BTreeMap<String, Value>) -> Option<String> {
     serde_json::to_string(values).ok()
 }
 
-/// A row's `bytes` in SQL. Where damage left no number there, the row counts nothing, and blocks no sum.
-pub(super) const BYTES: &str = "iif(typeof(bytes) = 'integer', bytes, 0)";
+/// A row's `bytes` in SQL. Where damage left no number there, or one that no row can have, the row counts nothing, and
+/// blocks no sum: all texts at the contract's limits, with 32 values whose names are all escapes, are 15 KiB.
+pub(super) const BYTES: &str = "iif(typeof(bytes) = 'integer' AND bytes BETWEEN 0 AND 32768, bytes, 0)";
 
 /// What the row counts towards the queue's `max_bytes`.
 pub(super) fn bytes(observation: &NewObservation, message: &str, values_json: Option<&str>) -> i64 {

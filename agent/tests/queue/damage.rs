@@ -105,3 +105,31 @@ fn what_a_damaged_file_still_has_can_be_saved_as_documented() {
         .unwrap();
     assert_eq!(mode, "wal");
 }
+
+#[test]
+fn a_row_under_a_key_that_was_never_handed_out_does_not_come_back() {
+    let mut scratch = Scratch::new();
+    scratch.append(3);
+    damage(
+        &scratch,
+        "UPDATE observation SET seq = -7 WHERE seq = 1; UPDATE observation SET seq = 0 WHERE seq = 2",
+    );
+    // No verdict could name it, and no gap record.
+    assert_eq!(scratch.offer().range(), Some(3..=3));
+    assert_eq!((scratch.offer().range(), scratch.gaps()), (Some(3..=3), vec![]));
+    assert_eq!(scratch.queue.stats().unwrap().rows, 1);
+}
+
+#[test]
+fn a_size_that_no_row_has_counts_nothing() {
+    let mut scratch = Scratch::new();
+    scratch.append(4);
+    damage(
+        &scratch,
+        "UPDATE observation SET bytes = (1 << 63), process = '?' WHERE seq = 1; \
+         UPDATE observation SET bytes = ~(1 << 63) WHERE seq IN (2, 3)",
+    );
+    assert_eq!(scratch.offer().range(), Some(2..=4));
+    assert_eq!(scratch.gaps(), [gap(1, 1, "Corrupt")]);
+    assert_eq!(scratch.queue.purge().unwrap(), 3);
+}
