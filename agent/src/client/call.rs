@@ -20,18 +20,33 @@ const ETAG_BYTES: usize = 128;
 
 /// A complete answer.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
     /// Exactly as received, quotes included.
-    pub(super) etag: Option<String>,
+    pub etag: Option<String>,
     /// Retry-After in its form of seconds (RFC 9110, section 10.2.3); dates are for clocks that are right.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+    pub retry_after: Option<Duration>,
+    /// The body, as long as the call allowed.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// An answer from its parts, with what the client wants to know of its headers.
+    #[must_use]
+    pub fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            etag: etag(headers),
+            retry_after: retry_after(headers),
+            body,
+        }
+    }
 }
 
 /// Why there is no complete answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
+pub enum CallError {
     /// It was given up before it was complete.
     #[error("no complete answer came in time")]
     Silent,
@@ -120,13 +135,7 @@ async fn exchange(stream: &mut Stream, body: Bytes, limit_bytes: usize) -> Resul
             chunk.advance(taken);
         }
     }
-    let headers = response.headers();
-    Ok(Answer {
-        status: response.status(),
-        etag: etag(headers),
-        retry_after: retry_after(headers),
-        body: body.into(),
-    })
+    Ok(Answer::new(response.status(), response.headers(), body.into()))
 }
 
 async fn send(stream: &mut Stream, body: Bytes) -> Result<(), StreamError> {

@@ -16,7 +16,7 @@ mod endpoint;
 mod gateway_url;
 mod identity;
 mod limits;
-mod reply;
+pub mod reply;
 mod session;
 mod socket;
 
@@ -28,7 +28,8 @@ use bytes::Bytes;
 use http::{Request, header::IF_NONE_MATCH};
 use quinn::crypto::rustls::NoInitialCipherSuite;
 
-use call::{Call, CallError};
+use call::Call;
+pub use call::{Answer, CallError};
 use dial::{Dialer, Gateway};
 pub use gateway_url::{GatewayUrl, GatewayUrlError};
 pub use identity::{Identity, IdentityError, IdentityFiles};

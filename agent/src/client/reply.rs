@@ -1,7 +1,7 @@
 //! What an HTTP answer means to the engine.
 
 use apollo_agent_core::engine::{DesiredOutcome, Document, Failure, FailureKind};
-use apollo_wire::{Problem, Verdicts, binary};
+use apollo_wire::{Verdicts, binary, json};
 use bytes::Bytes;
 use http::StatusCode;
 
@@ -14,7 +14,10 @@ use super::{
 const DETAIL_CHARS: usize = 300;
 
 /// Reads the answer to a report.
-pub(super) fn verdicts(url: &GatewayUrl, result: Result<Answer, CallError>) -> Result<Verdicts, Failure> {
+///
+/// # Errors
+/// What the failure means to the engine, with the gateway's own words for people.
+pub fn verdicts(url: &GatewayUrl, result: Result<Answer, CallError>) -> Result<Verdicts, Failure> {
     let answer = result.map_err(|error| unanswered(url, "/v1/report", error))?;
     match answer.status {
         StatusCode::OK => decode_verdicts(url, &answer.body),
@@ -27,7 +30,7 @@ pub(super) fn verdicts(url: &GatewayUrl, result: Result<Answer, CallError>) -> R
 }
 
 /// Reads the answer to a poll.
-pub(super) fn desired(url: &GatewayUrl, result: Result<Answer, CallError>) -> DesiredOutcome {
+pub fn desired(url: &GatewayUrl, result: Result<Answer, CallError>) -> DesiredOutcome {
     let answer = match result {
         Ok(answer) => answer,
         Err(error) => return DesiredOutcome::Failed(unanswered(url, "/v1/desired", error)),
@@ -69,7 +72,7 @@ fn refused(url: &GatewayUrl, path: &str, answer: &Answer) -> Failure {
         StatusCode::PAYLOAD_TOO_LARGE => FailureKind::TooLarge,
         status => FailureKind::Status(status.as_u16()),
     };
-    let detail = match serde_json::from_slice::<Problem>(&answer.body) {
+    let detail = match json::decode_problem(&answer.body) {
         Ok(problem) if !problem.detail.is_empty() => problem.detail,
         Ok(problem) => problem.title.into_owned(),
         Err(_) => String::new(),

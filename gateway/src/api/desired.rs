@@ -77,7 +77,7 @@ fn etag_value(etag: &ETag) -> HeaderValue {
 }
 
 /// All lines of `If-None-Match`, joined (RFC 9110, section 5.3).
-fn if_none_match(headers: &HeaderMap) -> Option<String> {
+pub fn if_none_match(headers: &HeaderMap) -> Option<String> {
     let lines: Vec<&str> = headers
         .get_all(header::IF_NONE_MATCH)
         .iter()
@@ -87,7 +87,10 @@ fn if_none_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The parameter `wait`. Parameters this version does not know are ignored.
-fn wait(query: Option<&str>) -> Result<Duration, Reply> {
+///
+/// # Errors
+/// 400 if it is no whole number of seconds up to an hour, or there twice.
+pub fn wait(query: Option<&str>) -> Result<Duration, Reply> {
     let mut seconds = None;
     for (name, value) in query
         .unwrap_or_default()

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub mod body;
-mod desired;
+pub mod desired;
 pub mod negotiate;
 pub mod reply;
 mod report;
