@@ -142,7 +142,9 @@ fn purge(world: &mut World, number: usize) -> Option<()> {
     world.agents[number].change(|agent| {
         agent.disk.purge();
         let Agent { process, disk, .. } = agent;
-        process.as_mut().map(|process| process.queued(disk));
+        if let Some(process) = process {
+            process.queued(disk);
+        }
     });
     queues::after_making_room(world, &before, number);
     Some(())
