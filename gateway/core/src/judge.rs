@@ -24,8 +24,9 @@ pub struct Judgement {
     pub candidates: BTreeMap<ProcessRef, Observed>,
     /// What is refused, each sequence once.
     pub rejections: Vec<Rejection>,
-    /// Sequences that would be refused now but were settled before, when they could be: duplicates.
-    pub settled_before: Vec<Sequence>,
+    /// What is refused for a reason that may not have held when it was first sent: a process is bound elsewhere since, a
+    /// clock has moved, time has passed. What is malformed always was.
+    pub refused_now: BTreeMap<Sequence, Observation>,
     /// Observations whose sequence had come earlier in the same report and was taken then.
     pub repeated: u32,
 }
@@ -113,20 +114,38 @@ pub fn judge(
 }
 
 impl Judgement {
-    /// Sequences refused for a reason that may not have held when they were first sent: a process is bound elsewhere
-    /// since, a clock has moved, time has passed. What is malformed always was.
-    pub fn refused_now(&self) -> Vec<Sequence> {
-        let always = |rejection: &&Rejection| rejection.reason == RejectReason::Malformed;
-        let now = self.rejections.iter().filter(|rejection| !always(rejection));
-        now.map(|rejection| rejection.seq).collect()
-    }
-
-    /// Takes back the refusal of what was settled before: one observation has one fate.
-    pub fn acknowledge(&mut self, settled_before: Vec<Sequence>) {
+    /// Takes back the refusal of what was settled before: one observation has one fate. It goes to history once
+    /// more, which has it already and compares: under a settled sequence a copy of the queue may send another observation
+    /// . And it may become a status, if its process is bound to `device`: an exchange that was cut off after
+    /// history may not have got that far.
+    pub fn acknowledge(&mut self, settled_before: &[Sequence], device: &DeviceName, bindings: &Bindings) {
         let known: HashSet<Sequence> = settled_before.iter().copied().collect();
         self.rejections
             .retain(|rejection| !known.contains(&rejection.seq));
-        self.settled_before = settled_before;
+        let kept = known
+            .iter()
+            .filter_map(|sequence| self.refused_now.remove(sequence));
+        let mut rows: Vec<HistoryRow> = kept
+            .map(|observation| HistoryRow {
+                observation,
+                corrected_at: None,
+                orphaned: false,
+            })
+            .collect();
+        rows.sort_unstable_by_key(|row| row.observation.seq);
+        let own = rows
+            .iter()
+            .filter(|row| bindings.get(&row.observation.process) == Some(device));
+        for row in own {
+            self.nominate(&row.observation, row.corrected_at);
+        }
+        self.rows.append(&mut rows);
+    }
+
+    /// Whether the report has an observation of this sequence that was fit to be kept at some time.
+    pub fn names(&self, sequence: Sequence) -> bool {
+        let is_it = |row: &HistoryRow| row.observation.seq == sequence;
+        self.rows.iter().any(is_it) || self.refused_now.contains_key(&sequence)
     }
 
     /// Returns whether the observation was taken.
@@ -147,11 +166,13 @@ impl Judgement {
         if bound_to.is_some_and(|bound_to| bound_to != device) {
             let message = format!("process {} is bound to another device", observation.process);
             self.reject(seq, RejectReason::NotBound, message);
+            self.refused_now.insert(seq, observation);
             return false;
         }
         match clock.place(observation.observed_at, observation.clock, policy) {
             Err(impossible) => {
                 self.reject(seq, impossible.reason(), impossible.to_string());
+                self.refused_now.insert(seq, observation);
                 false
             }
             Ok(corrected_at) => {

@@ -122,8 +122,10 @@ impl Tracker {
             .entry(device.clone())
             .or_insert_with(|| Watched::new(now_ms));
         watched.repair = true;
+        // Not at once, also where a marking is due: a write that lost is hopeless until the watch has told what won.
+        let not_before_ms = now_ms.saturating_add(self.policy.repair_after_ms);
         let look_at_ms = watched.next_look_ms(&self.policy, now_ms);
-        self.look_at(device, look_at_ms);
+        self.look_at(device, look_at_ms.map(|at_ms| at_ms.max(not_before_ms)));
     }
 
     /// The recorded state of a device, as this replica last saw it.

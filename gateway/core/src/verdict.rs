@@ -33,12 +33,6 @@ impl Settlement {
         settlement
     }
 
-    /// Counts sequences that an earlier exchange settled and this one would refuse.
-    pub(crate) fn add_duplicates(&mut self, sequences: &[Sequence]) {
-        self.duplicates += u32::try_from(sequences.len()).unwrap_or(u32::MAX);
-        self.acked.extend_from_slice(sequences);
-    }
-
     /// The highest settled sequence; 0 if none.
     pub(crate) fn highest(&self) -> Sequence {
         self.acked.iter().copied().max().unwrap_or(0)
@@ -92,10 +86,9 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_settled_sequence_may_be_of_an_earlier_exchange() {
-        let mut settlement = Settlement::of(&[(3, false)], &[true], 0);
-        settlement.add_duplicates(&[7, 5]);
-        assert_eq!((settlement.highest(), settlement.duplicates), (7, 2));
+    fn the_highest_settled_sequence_is_that_of_any_row() {
+        let settlement = Settlement::of(&[(7, false), (3, false)], &[false, true], 0);
+        assert_eq!((settlement.highest(), settlement.duplicates), (7, 1));
         assert_eq!(Settlement::default().highest(), 0);
     }
 }

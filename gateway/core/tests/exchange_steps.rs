@@ -275,6 +275,56 @@ fn r04_r10_a_report_that_was_taken_already_is_a_duplicate_and_no_old_copy() {
     assert!(store.report("buoy", sent).effects.rolled_back);
 }
 
+/// Found by the simulator, seed 48: a copy of a queue had other observations under settled sequences, and they were refused
+/// by now. The answer took them for duplicates, and the copy deleted what nobody has.
+#[test]
+fn r10_refused_observations_of_a_copy_are_not_taken_for_the_settled_ones() {
+    let mut store = connected_store();
+    let _ = store.report("buoy", report(1, vec![running(2, "own"), running(3, "own")]));
+    store.edit_process("own", |process| process.device = "other".parse().unwrap());
+    let mut copy = report(1, vec![running(2, "own"), failed(3, "own")]);
+    copy.offered_through = Some(3);
+    let concluded = store.report("buoy", copy);
+    assert!(concluded.effects.rolled_back);
+    assert_eq!(verdicts(&concluded).acked, []);
+    assert_eq!(verdicts(&concluded).rejected, []);
+}
+
+/// Found by the simulator, seed 1801: an exchange was cut off between history and status, and when the report came again
+/// its time was refused. It was settled without ever becoming the status.
+#[test]
+fn r03_what_was_settled_by_half_becomes_the_status_when_its_time_is_refused_now() {
+    let mut store = connected_store();
+    let mut sent = report(1, vec![running(2, "own")]);
+    let interrupted = store.run_with(
+        Exchange::new(device("buoy"), sent.clone(), now(), Policy::default(), 1),
+        |store, request| {
+            if matches!(request, StoreRequest::ReplaceProcessStatuses { .. }) {
+                store.edit_process("own", |_| {});
+            }
+        },
+    );
+    assert!(matches!(interrupted.outcome, Outcome::Busy { .. }));
+    // The device's clock has been set back since.
+    sent.sent_at = now().plus(-3_600_000);
+    let concluded = store.report("buoy", sent);
+    assert_eq!(verdicts(&concluded).duplicates, 1);
+    assert_eq!(store.status("own").sync.unwrap().sequence, 2);
+}
+
+/// A first flight that arrives twice, and a process that is bound elsewhere between: still no old copy.
+#[test]
+fn r10_a_report_taken_already_is_no_old_copy_when_it_would_be_refused_now() {
+    let mut store = connected_store();
+    let mut sent = report(1, vec![running(2, "own"), running(3, "own")]);
+    sent.offered_through = Some(1);
+    let _ = store.report("buoy", sent.clone());
+    store.edit_process("own", |process| process.device = "other".parse().unwrap());
+    let again = store.report("buoy", sent);
+    assert!(!again.effects.rolled_back);
+    assert_eq!(verdicts(&again).duplicates, 2);
+}
+
 fn failed(seq: u64, name: &str) -> Observation {
     Observation {
         state: Some(ProcessState::Failed),

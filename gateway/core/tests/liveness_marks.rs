@@ -175,6 +175,20 @@ fn two_replicas_mark_at_once_and_one_wins() {
     );
 }
 
+/// Found by the simulator, seed 28: while the watch lagged, whoever had lost tried again as fast as the store answered.
+#[test]
+fn r12_who_lost_the_race_waits_for_news_and_does_not_try_again_at_once() {
+    let (mut store, mut tracker) = reported(None);
+    let tasks = tracker.due(120_001);
+    // Another replica was first; the watch has not told of it yet.
+    store.edit_device("buoy", |object| object.status.state = DeviceState::Lost);
+    let done = store.run(Reconcile::new(tasks[0].clone(), now(), &Policy::default(), 1));
+    tracker.reconciled(&tasks[0].device, &done, 120_010);
+    let again_ms = 120_010 + Policy::default().repair_after_ms;
+    assert!(tracker.due(again_ms - 1).is_empty());
+    assert_eq!(tracker.due(again_ms).len(), 1);
+}
+
 #[test]
 fn a_report_between_decision_and_marking_wins() {
     let (mut store, mut tracker) = reported(None);

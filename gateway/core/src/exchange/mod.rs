@@ -223,7 +223,7 @@ impl Machine for Exchange {
             (Awaiting::Claim { epoch, status }, StoreReply::Written(outcome)) => {
                 self.on_claimed(epoch, *status, outcome)
             }
-            (Awaiting::Settled, StoreReply::Settled(sequences)) => self.on_settled_before(sequences),
+            (Awaiting::Settled, StoreReply::Settled(sequences)) => self.on_settled_before(&sequences),
             (Awaiting::History { keys, gaps }, StoreReply::HistoryAppended { new, .. }) => {
                 self.on_history(&keys, &new, gaps)
             }

@@ -33,11 +33,11 @@ impl Exchange {
         );
         // Another replica may have taken this very report: a first flight can arrive twice. Then the highest is one of its
         // own rows, and history will compare what they say.
-        let is_own = judgement.rows.iter().any(|row| row.observation.seq == highest);
+        let is_own = judgement.names(highest);
         if offered.is_some_and(|offered| highest > offered) && !is_own {
             return self.rolled_back();
         }
-        let refused = judgement.refused_now();
+        let refused: Vec<Sequence> = judgement.refused_now.keys().copied().collect();
         self.progress.judgement = judgement;
         if refused.is_empty() {
             return self.append_history();
@@ -51,8 +51,11 @@ impl Exchange {
     }
 
     /// What a lost reply had settled stays settled, whatever has changed since.
-    pub(super) fn on_settled_before(&mut self, sequences: Vec<Sequence>) -> Next {
-        self.progress.judgement.acknowledge(sequences);
+    pub(super) fn on_settled_before(&mut self, sequences: &[Sequence]) -> Next {
+        let bindings = self.bindings();
+        self.progress
+            .judgement
+            .acknowledge(sequences, &self.device, &bindings);
         self.append_history()
     }
 
@@ -73,7 +76,6 @@ impl Exchange {
     fn append_history(&mut self) -> Next {
         let judgement = &mut self.progress.judgement;
         self.progress.settlement.duplicates = judgement.repeated;
-        self.progress.settlement.add_duplicates(&judgement.settled_before);
         if judgement.rows.is_empty() && judgement.gaps.is_empty() {
             return self.write_statuses();
         }
@@ -106,7 +108,6 @@ impl Exchange {
         self.effects.gaps = gaps;
         let judgement = &self.progress.judgement;
         self.progress.settlement = Settlement::of(keys, new, judgement.repeated);
-        self.progress.settlement.add_duplicates(&judgement.settled_before);
         self.write_statuses()
     }
 
