@@ -51,10 +51,9 @@ fn words(command: &str) -> Vec<String> {
     for c in command.chars() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), c) => word.push(c),
             (None, '\'' | '"') => quote = Some(c),
             (None, ' ') => words.push(std::mem::take(&mut word)),
-            (None, c) => word.push(c),
+            (_, c) => word.push(c),
         }
     }
     words.push(word);

@@ -46,9 +46,7 @@ pub fn frame_meter(bytes: &[u8]) {
 fn refused_at(stream: &[u8], request: bool) -> Option<(usize, Excess)> {
     let mut at = 0;
     if !request {
-        let Some((kind, length)) = integer(stream) else {
-            return None;
-        };
+        let (kind, length) = integer(stream)?;
         if kind != 0 {
             let max = usize::try_from(OTHER_BYTES_MAX).expect("small");
             return (stream.len() > max).then_some((max, Excess { max: OTHER_BYTES_MAX }));

@@ -56,7 +56,7 @@ pub(crate) fn telemetry() -> Report {
 /// One row of such a device with so many measurements, one of them a counter in whole numbers.
 fn measured(row: u32, names: u32) -> Observation {
     let mut observation = bare(u64::from(row) + 1);
-    observation.process = process(if row % 2 == 0 {
+    observation.process = process(if row.is_multiple_of(2) {
         "default/sonde"
     } else {
         "default/gauge"
