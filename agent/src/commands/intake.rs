@@ -200,7 +200,7 @@ mod tests {
             ),
             (
                 r#"{"process":"d/a","values":{"a":1,"a":2}}"#,
-                ["values.a", "twice"],
+                ["values", "\"a\" stands there twice"],
             ),
             ("", ["EOF", ""]),
         ] {

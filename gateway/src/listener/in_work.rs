@@ -69,4 +69,24 @@ mod tests {
         in_work.none().await;
         assert!(began.elapsed() >= limits::TOGETHER);
     }
+
+    /// Requests that come and go in any order: a poll goes at once exactly when none of them is in work, so none that has
+    /// gone keeps it waiting, and none is forgotten.
+    #[tokio::test]
+    async fn any_order_of_coming_and_going_counts_right() {
+        for mut pattern in 0..1_u32 << 12 {
+            let in_work = InWork::default();
+            let mut entries = std::collections::VecDeque::new();
+            for _ in 0..6 {
+                match pattern & 3 {
+                    0 | 1 => entries.push_back(in_work.enter()),
+                    2 => drop(entries.pop_front()),
+                    _ => drop(entries.pop_back()),
+                }
+                pattern >>= 2;
+                let goes = timeout(Duration::ZERO, in_work.none()).await.is_ok();
+                assert_eq!(goes, entries.is_empty());
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What the engine promises, rule by rule. The harness below is the driver's side of the conversation.
 
+mod draining;
 mod ending;
 mod liveness;
 mod replies;
