@@ -34,7 +34,10 @@ fn dependencies_point_one_way() -> Result<()> {
     for (package, allowed) in allowed {
         let own = dependencies(&format!("{package}/Cargo.toml"), true)?;
         let shipped = dependencies(&format!("{package}/Cargo.toml"), false)?;
-        ensure!(!shipped.contains(TWINS), "{package} may use {TWINS} in its tests only");
+        ensure!(
+            !shipped.contains(TWINS),
+            "{package} may use {TWINS} in its tests only"
+        );
         let allowed: Vec<&str> = allowed.iter().copied().chain([TWINS]).collect();
         let ours: BTreeSet<&str> = own
             .iter()
@@ -70,7 +73,15 @@ fn the_cores_do_no_io() -> Result<()> {
         ("rustls", &["agent", "gateway", "tests"]),
         ("fuser", &["tests/power"]),
     ];
-    for package in ["wire", "agent/core", "agent", "gateway/core", "gateway", "tests", "tests/power"] {
+    for package in [
+        "wire",
+        "agent/core",
+        "agent",
+        "gateway/core",
+        "gateway",
+        "tests",
+        "tests/power",
+    ] {
         let own = dependencies(&format!("{package}/Cargo.toml"), false)?;
         if ["wire", "agent/core", "gateway/core"].contains(&package) {
             let forbidden: Vec<_> = io.iter().filter(|name| own.contains(**name)).collect();
