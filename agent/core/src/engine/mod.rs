@@ -54,7 +54,7 @@ pub struct Engine {
     side_error: Option<String>,
     /// Whether a gateway has answered a report of this process.
     introduced: bool,
-    /// Whether the instance was renewed since the last success: a second time without one has to wait.
+    /// Whether the instance was renewed since the last success or delay: a second time without either has to wait.
     renewed: bool,
     /// The process is asked to end.
     shutdown: Shutdown,
@@ -211,8 +211,11 @@ impl Engine {
 
     fn on_old_copy(&mut self, why: String, now: Monotonic) {
         if self.renewed {
-            // A fresh instance is random, so no gateway can know sequences of it. Renewing again would not end.
-            let message = format!("{why}, although the instance is new: the gateway's replies make no sense");
+            // A fresh instance is random, so either the gateway's replies make no sense, or the queue was copied once more
+            // before a gateway had answered. Renewing at once would not end with the former, never would block the
+            // latter for good: one new instance for each delay of the backoff.
+            let message = format!("{why}, although the instance is new: trying another one later");
+            self.renewed = false;
             self.fail(Failure::new(FailureKind::Malformed, message), now);
         } else if let State::Exchanging { id } = self.state {
             self.go(Move::Renew);
