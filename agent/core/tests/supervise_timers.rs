@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use apollo_agent_core::{
     supervise::{DesiredItem, Effect, Event, Exit, Limits, RunId, Supervisor},
@@ -44,11 +44,12 @@ fn answer_starts(supervisor: &mut Supervisor, now: Monotonic) -> Vec<(ProcessRef
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// Processes that crash at their own pace: whoever is due starts at that very tick, however many are due; nobody
-    /// waits longer than the longest backoff; and over the run each gets its turns.
+    /// Processes that crash at their own pace, under a timer that may come late: whoever is due by then starts at that
+    /// very tick, however many are due; nobody waits longer than the longest backoff; and over the run each gets its turns.
     #[test]
     fn s10_r11_every_waiting_process_is_started_when_it_is_due(
-        count in 1..150_usize, lives_ms in prop::collection::vec(1..30_000_u64, 150), seed in any::<u64>(),
+        count in 1..150_usize, lives_ms in prop::collection::vec(1..30_000_u64, 150), late_ms in 0..20_000_u64,
+        seed in any::<u64>(),
     ) {
         let limits = Limits::default();
         let mut supervisor = Supervisor::new(limits, seed);
@@ -68,7 +69,7 @@ proptest! {
             let next_end = ends.values().map(|(at, _)| *at).min();
             let timer = supervisor.poll_timeout().map(Monotonic::as_millis);
             prop_assert!(timer.is_some() || waits.is_empty(), "{} wait and no timer is armed", waits.len());
-            now_ms = next_end.into_iter().chain(timer).min().unwrap().max(now_ms);
+            now_ms = next_end.into_iter().chain(timer).min().unwrap().max(now_ms) + late_ms;
             let now = Monotonic::from_millis(now_ms);
             let over: Vec<_> = ends.iter().filter(|(_, (at, _))| *at <= now_ms).map(|(p, _)| p.clone()).collect();
             for process in over {
@@ -80,7 +81,7 @@ proptest! {
             supervisor.handle(Event::TimerFired, now);
             for (process, run) in answer_starts(&mut supervisor, now) {
                 let since = waits.remove(&process).expect("only a process that waits is started");
-                prop_assert!(now_ms - since <= longest_ms, "{process} waited {} ms", now_ms - since);
+                prop_assert!(now_ms - since <= longest_ms + late_ms, "{process} waited {} ms", now_ms - since);
                 *starts.entry(process.clone()).or_default() += 1;
                 let number: usize = process.name()[1..].parse().unwrap();
                 ends.insert(process, (now_ms + lives_ms[number], run));
@@ -90,9 +91,8 @@ proptest! {
                 prop_assert!(!due, "{process} was due and is left behind: {state:?}");
             }
         }
-        // A run lives 30 s at most and waits 5 min at most, so 50 min have room for nine.
+        // A run lives 30 s and waits 5 min at most, both seen 20 s late at most, so 50 min have room for eight.
         let least = starts.values().min().copied().unwrap_or(0);
-        prop_assert!(starts.len() == count && least >= 9, "{least} starts of {} processes", starts.len());
-        prop_assert!(Duration::from_millis(longest_ms) == limits.backoff_max);
+        prop_assert!(starts.len() == count && least >= 8, "{least} starts of {} processes", starts.len());
     }
 }
