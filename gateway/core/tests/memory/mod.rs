@@ -13,3 +13,11 @@ mod values;
 
 pub use store::{Fault, Memory};
 pub use values::{NOW, device, instance, now, object, process, report, running, spec, verdicts};
+
+/// A store whose device `buoy` has reported its process `own` once.
+pub fn connected_store() -> Memory {
+    let mut store = Memory::with(&[("own", "buoy")]);
+    let _ = store.report("buoy", report(1, vec![running(1, "own")]));
+    store.requests.clear();
+    store
+}
