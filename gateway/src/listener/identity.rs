@@ -3,7 +3,7 @@
 use apollo_wire::{DeviceName, UnixMillis};
 use rustls::pki_types::CertificateDer;
 use x509_parser::{
-    extensions::{GeneralName, ParsedExtension},
+    extensions::GeneralName,
     prelude::{FromDer, X509Certificate},
 };
 
@@ -75,7 +75,7 @@ pub fn peer_chain(connection: &quinn::Connection) -> Result<Vec<CertificateDer<'
 /// Reads the identity out of a leaf certificate, DER.
 pub fn from_certificate(leaf: &[u8]) -> Result<Identity, IdentityError> {
     let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| IdentityError::Unreadable)?;
-    let names = device_names(&certificate);
+    let names = device_names(&certificate)?;
     let [name] = names.as_slice() else {
         return Err(IdentityError::DeviceNames { found: names.len() });
     };
@@ -88,25 +88,23 @@ pub fn from_certificate(leaf: &[u8]) -> Result<Identity, IdentityError> {
     })
 }
 
-/// The NAMEs of all URI SANs of the form `spiffe://TRUST-DOMAIN/device/NAME`.
-fn device_names<'a>(certificate: &X509Certificate<'a>) -> Vec<&'a str> {
-    let mut names = Vec::new();
-    for extension in certificate.iter_extensions() {
-        let ParsedExtension::SubjectAlternativeName(san) = extension.parsed_extension() else {
-            continue;
-        };
-        for name in &san.general_names {
-            if let GeneralName::URI(uri) = *name {
-                names.extend(DeviceName::in_uri(uri));
-            }
-        }
-    }
-    names
+/// The NAMEs of all URI SANs of the form `spiffe://TRUST-DOMAIN/device/NAME`. A second SAN extension makes the certificate
+/// unreadable: there must not be one (RFC 5280, section 4.2), and readers would not agree on whose it is.
+fn device_names<'a>(certificate: &'a X509Certificate<'_>) -> Result<Vec<&'a str>, IdentityError> {
+    let extension = certificate
+        .subject_alternative_name()
+        .map_err(|_| IdentityError::Unreadable)?;
+    let names = extension.map_or(&[][..], |extension| &extension.value.general_names);
+    let uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => DeviceName::in_uri(uri),
+        _ => None,
+    });
+    Ok(uris.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair, SanType};
+    use rcgen::{CertificateParams, CustomExtension, KeyPair, SanType};
 
     use super::*;
 
@@ -163,6 +161,23 @@ mod tests {
             );
         }
         assert_eq!(from_certificate(b"\x30\x03abc"), Err(IdentityError::Unreadable));
+    }
+
+    #[test]
+    fn a_second_san_extension_makes_a_certificate_unreadable() {
+        // GeneralNames with the one URI spiffe://t/device/b.
+        let mut names = vec![0x30, 21, 0x86, 19];
+        names.extend(b"spiffe://t/device/b");
+        let second = CustomExtension::from_oid_content(&[2, 5, 29, 17], names);
+        let mut params = CertificateParams::default();
+        params.custom_extensions = vec![second];
+        let signed = |params: &CertificateParams| {
+            let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            from_certificate(certificate.der())
+        };
+        assert_eq!(signed(&params).unwrap().device.as_str(), "b");
+        params.subject_alt_names = vec![uri("spiffe://t/device/a")];
+        assert_eq!(signed(&params), Err(IdentityError::Unreadable));
     }
 
     #[test]
