@@ -106,8 +106,8 @@ fn a_device_blocked_and_let_in_again_behind_lagging_caches() -> Result<()> {
 #[test]
 fn r07_r08_rows_about_processes_of_others_and_processes_bound_elsewhere() -> Result<()> {
     let size = Size {
-        states: 686_651,
-        distinct: 269_520,
+        states: 699_595,
+        distinct: 275_220,
         depth: 52,
     };
     holds(scopes::binding(), &size)
