@@ -214,7 +214,13 @@ impl Finished {
 
     /// Itself if the exit code was `code`, else an error with what it printed.
     pub fn exited(self, code: i32) -> anyhow::Result<Self> {
-        ensure!(self.code == Some(code), "expected exit code {code}: {self:#?}");
+        ensure!(
+            self.code == Some(code),
+            "expected exit code {code}, not {:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.code,
+            self.stdout,
+            self.stderr
+        );
         Ok(self)
     }
 
