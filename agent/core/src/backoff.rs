@@ -85,6 +85,8 @@ impl Hash for Backoff {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     const INITIAL: Duration = Duration::from_secs(1);
@@ -138,5 +140,23 @@ mod tests {
     fn an_initial_delay_above_the_cap_is_the_cap() {
         let (mut backoff, mut jitter) = (Backoff::new(CAP * 2, CAP), Jitter::new(1));
         assert!(backoff.next_delay(&mut jitter) <= CAP);
+    }
+
+    /// The model checker tells the states it has met by their hashes.
+    #[test]
+    fn what_differs_in_any_of_its_steps_has_another_hash() {
+        let hash = |backoff: &Backoff| BuildHasherDefault::<DefaultHasher>::default().hash_one(backoff);
+        let fresh = Backoff::new(INITIAL, CAP);
+        assert_eq!(hash(&fresh), hash(&Backoff::new(INITIAL, CAP)));
+        let mut used = fresh.clone();
+        used.next_delay(&mut Jitter::new(1));
+        for other in [
+            used,
+            Backoff::new(INITIAL * 2, CAP),
+            Backoff::new(INITIAL, CAP / 2),
+        ] {
+            assert_ne!(other, fresh);
+            assert_ne!(hash(&other), hash(&fresh));
+        }
     }
 }

@@ -47,3 +47,36 @@ fn r04_an_observation_twice_in_one_report_is_one_and_a_duplicate() {
     assert_eq!((verdicts.accepted, verdicts.duplicates), (1, 1));
     assert_eq!(verdicts.acked, [SequenceRange { first: 5, last: 5 }]);
 }
+
+#[test]
+fn a_report_without_observations_is_told_how_far_the_device_says_its_instance_has_got() {
+    let mut store = Memory::with(&[("own", "buoy")]);
+    store.report("buoy", report(1, vec![running(5, "own")]));
+    store.edit_device("buoy", |object| object.status.instances[0].highest_sequence = 5);
+    let concluded = store.report("buoy", report(1, vec![]));
+    assert_eq!(verdicts(&concluded).highest_sequence, 5);
+}
+
+#[test]
+fn history_is_asked_how_far_it_has_got_only_where_a_rollback_could_show() {
+    for (of, offered_through, rows, asked) in [
+        (1, Some(6), vec![running(6, "own")], true),
+        (1, Some(6), vec![], false),
+        (1, None, vec![running(6, "own")], false),
+        (2, None, vec![running(6, "own")], false),
+    ] {
+        let mut store = Memory::with(&[("own", "buoy")]);
+        store.report("buoy", report(1, vec![running(5, "own")]));
+        store.requests.clear();
+        let sent = Report {
+            offered_through,
+            ..report(of, rows)
+        };
+        store.report("buoy", sent);
+        assert_eq!(
+            store.requests.contains(&"ReadHighest"),
+            asked,
+            "{offered_through:?}"
+        );
+    }
+}

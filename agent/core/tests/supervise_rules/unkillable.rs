@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use apollo_agent_core::supervise::{Exit, Limits};
+use apollo_agent_core::supervise::{Effect, Event, Exit, Limits, Observed, Reason};
 
 use crate::bench::{Bench, item, simple};
 
@@ -57,4 +57,20 @@ fn a_process_waits_for_its_own_old_run_however_long() {
         bench.exited("a", 1, Exit::Signal(9)),
         ["a Pending Replaced spec=1 exit=137", "spawn a #2"]
     );
+}
+
+#[test]
+fn the_report_of_one_that_lives_on_names_its_pid() {
+    let mut bench = killed();
+    let at = bench.supervisor.poll_timeout().expect("the limit is waited for");
+    bench.supervisor.handle(Event::TimerFired, at);
+    let told = std::iter::from_fn(|| bench.supervisor.poll_effect()).find_map(|effect| match effect {
+        Effect::Observe(Observed {
+            reason: Reason::Unkillable,
+            pid,
+            ..
+        }) => Some(pid),
+        _ => None,
+    });
+    assert_eq!(told, Some(Some(100)));
 }
