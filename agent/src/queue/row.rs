@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error, str::FromStr};
 
 use apollo_wire::{
-    Clock, Observation, ProcessRef, ProcessState, Sequence, SpecHash, UnixMillis, Value, limits,
+    Clock, Observation, ProcessRef, ProcessState, Sequence, SpecHash, UnixMillis, Value, binary, limits,
 };
 use rusqlite::{Row, types::Type};
 
@@ -230,6 +230,28 @@ fn word<T>(text: &str, column: usize, parse: fn(&str) -> Option<T>) -> rusqlite:
     parse(text).ok_or_else(|| unreadable(column, UnknownWord(cut(text, 40).to_owned())))
 }
 
+/// More than any frame carries. Sent, it would make a gateway refuse the whole batch, again and again.
+#[derive(Debug, thiserror::Error)]
+#[error("more than fits any frame")]
+struct Oversized;
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    let text = row.get_ref(column)?.as_str()?;
+    if text.len() > binary::TEXT_BYTES {
+        return Err(unreadable(column, Oversized));
+    }
+    Ok(text.to_owned())
+}
+
+fn parse_values(json: &str, column: usize) -> rusqlite::Result<BTreeMap<String, Value>> {
+    let values: BTreeMap<String, Value> =
+        serde_json::from_str(json).map_err(|error| unreadable(column, error))?;
+    let fits = values.len() as u64 <= binary::SET_NAMES
+        && values.keys().all(|name| name.len() <= binary::TEXT_BYTES);
+    fits.then_some(values)
+        .ok_or_else(|| unreadable(column, Oversized))
+}
+
 /// A row read back, with the key of the boot it was recorded in.
 pub(super) struct StoredRow {
     pub(super) observation: NewObservation,
@@ -254,12 +276,9 @@ pub(super) fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<StoredRow> {
         pid: row.get(at + 8)?,
         exit_code: row.get(at + 9)?,
         restarts: row.get(at + 10)?,
-        reason: row.get(at + 11)?,
-        message: row.get(at + 12)?,
-        values: match values {
-            Some(json) => serde_json::from_str(json).map_err(|error| unreadable(at + 13, error))?,
-            None => BTreeMap::new(),
-        },
+        reason: text(row, at + 11)?,
+        message: text(row, at + 12)?,
+        values: values.map_or_else(|| Ok(BTreeMap::new()), |json| parse_values(json, at + 13))?,
     };
     Ok(StoredRow {
         observation,

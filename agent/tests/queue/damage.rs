@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 
 use apollo_agent::queue::{Queue, QueueLimits};
+use apollo_wire::{Report, UnixMillis, binary};
 
 use crate::support::{Scratch, gap, row};
 
@@ -132,4 +133,35 @@ fn a_size_that_no_row_has_counts_nothing() {
     assert_eq!(scratch.offer().range(), Some(2..=4));
     assert_eq!(scratch.gaps(), [gap(1, 1, "Corrupt")]);
     assert_eq!(scratch.queue.purge().unwrap(), 3);
+}
+
+/// Found by fuzzing `agent_rows`: such a row made every gateway refuse the whole batch.
+#[test]
+fn a_row_with_more_than_a_frame_carries_becomes_a_gap_and_one_at_that_limit_is_sent() {
+    let mut scratch = Scratch::new();
+    scratch.append(5);
+    let values = |count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("\"v{number}\":1")).collect();
+        format!("{{{}}}", names.join(","))
+    };
+    let sql = format!(
+        "UPDATE observation SET reason = printf('%.*c', {most}, 'r') WHERE seq = 1;
+         UPDATE observation SET reason = printf('%.*c', {most} + 1, 'r') WHERE seq = 2;
+         UPDATE observation SET values_json = '{}' WHERE seq = 3;
+         UPDATE observation SET values_json = '{}' WHERE seq = 4;",
+        values(255),
+        values(256),
+        most = binary::TEXT_BYTES,
+    );
+    damage(&scratch, &sql);
+    let sent = scratch.offer();
+    let sequences: Vec<u64> = sent.observations.iter().map(|row| row.seq).collect();
+    assert_eq!(sequences, [1, 3, 5]);
+    assert_eq!(scratch.gaps(), [gap(2, 2, "Corrupt"), gap(4, 4, "Corrupt")]);
+    let report = Report {
+        observations: sent.observations,
+        ..Report::empty(sent.instance, UnixMillis::MAX)
+    };
+    let read = binary::decode_report(&binary::encode_report(&report)).unwrap();
+    assert_eq!((read.observations.len(), read.malformed.len()), (1, 2));
 }

@@ -94,8 +94,9 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The path of one of its fields.
+    /// The path of one of its fields; one without a name is shown as `""`.
     pub(super) fn path_of(&self, field: &str) -> String {
+        let field = if field.is_empty() { "\"\"" } else { field };
         if self.path.is_empty() {
             field.to_owned()
         } else {

@@ -13,7 +13,7 @@ use super::{
 use crate::limits;
 
 /// Most names in one set: above the contract's [`limits::VALUES`], so that one row with too many is refused alone.
-pub(super) const SET_NAMES: u64 = 255;
+pub const SET_NAMES: u64 = 255;
 const _: () = assert!(SET_NAMES > limits::VALUES as u64);
 /// Most names in all sets, and most measurements in all rows: what a full report within the contract can hold.
 const CELLS: usize = limits::OBSERVATIONS * limits::VALUES;

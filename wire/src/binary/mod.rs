@@ -28,9 +28,11 @@ mod template;
 mod text_model;
 mod verdict;
 
+pub use columns_values::SET_NAMES;
 pub use desired::{decode_desired, encode_desired};
 pub use error::DecodeError;
 pub use report::{decode_report, encode_report};
+pub use strings::TEXT_BYTES;
 pub use verdict::{REJECTION_MESSAGE_BYTES, decode_verdicts, encode_verdicts};
 
 /// The format version: the first byte of every frame.

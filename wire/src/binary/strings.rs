@@ -13,7 +13,7 @@ use crate::limits;
 pub(super) const MODELLED_BYTES: usize = 16 * 1024;
 /// Longest text of any kind in a frame, bytes. Above every limit of the contract, so that one field beyond its limit
 /// is refused with its observation and not with the whole frame.
-pub(super) const TEXT_BYTES: usize = 64 * 1024;
+pub const TEXT_BYTES: usize = 64 * 1024;
 
 /// The texts of one frame, in one direction.
 #[derive(Debug)]
