@@ -219,6 +219,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_uri_names_a_device_behind_any_trust_domain_and_nowhere_else() {
+        assert_eq!(
+            DeviceName::in_uri("spiffe://fleet/device/buoy-17"),
+            Some("buoy-17")
+        );
+        assert_eq!(
+            DeviceName::in_uri("spiffe://fleet/device/a/b"),
+            Some("a/b"),
+            "unchecked"
+        );
+        for other in [
+            "spiffe:///device/buoy-17",
+            "spiffe://fleet",
+            "spiffe://fleet/gateway/buoy-17",
+            "spiffe://fleet/ns/device/buoy-17",
+            "https://fleet/device/buoy-17",
+        ] {
+            assert_eq!(DeviceName::in_uri(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn a_device_name_is_a_subdomain_at_the_limit_and_not_one_past() {
         let label = "a".repeat(63);
         let longest = format!("{label}.{label}.{label}.{}", "a".repeat(61));

@@ -199,3 +199,32 @@ impl Observation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+    use super::*;
+
+    const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
+
+    fn value(number: f64) -> Value {
+        Value::new(number).expect("finite")
+    }
+
+    #[test]
+    fn an_integer_is_one_up_to_the_last_that_doubles_count_and_not_one_past() {
+        assert_eq!(value(TWO_TO_53 - 1.0).as_integer(), Some(9_007_199_254_740_991));
+        assert_eq!(value(1.0 - TWO_TO_53).as_integer(), Some(-9_007_199_254_740_991));
+        for other in [TWO_TO_53, -TWO_TO_53, 0.5] {
+            assert_eq!(value(other).as_integer(), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn both_zeros_are_one_value_with_one_hash_and_others_have_others() {
+        let hash = |number| BuildHasherDefault::<DefaultHasher>::default().hash_one(value(number));
+        assert_eq!((value(-0.0), hash(-0.0)), (value(0.0), hash(0.0)));
+        assert_ne!(hash(1.0), hash(0.0));
+    }
+}

@@ -68,3 +68,23 @@ pub enum RestartPolicy {
     /// Never.
     Never,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_of_a_device_and_a_command_has_the_defaults_of_the_contract() {
+        let least = r#"{"deviceRef": {"name": "buoy-17"}, "command": ["/bin/true"]}"#;
+        let spec: ProcessSpec = serde_json::from_str(least).expect("a spec");
+        assert_eq!(spec.stop_grace_period_seconds, 10);
+        assert_eq!(
+            (spec.restart_policy, spec.suspend),
+            (RestartPolicy::Always, false)
+        );
+        assert_eq!(
+            (spec.args.len(), spec.env.len(), spec.working_directory),
+            (0, 0, None)
+        );
+    }
+}

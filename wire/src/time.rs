@@ -163,6 +163,13 @@ mod tests {
         }
     }
 
+    /// Without the help of the time library, which refuses some of it too.
+    #[test]
+    fn a_fraction_has_a_digit() {
+        assert!(is_rfc3339("2026-11-23T10:00:00.5Z"));
+        assert!(!is_rfc3339("2026-11-23T10:00:00.Z"));
+    }
+
     #[test]
     fn the_time_between_two_moments_has_a_sign() {
         let (earlier, later) = (UnixMillis::saturating(1_000), UnixMillis::saturating(3_500));

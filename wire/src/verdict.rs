@@ -116,6 +116,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_reason_is_the_word_that_json_has() {
+        for reason in [
+            RejectReason::NotBound,
+            RejectReason::TimestampInFuture,
+            RejectReason::TimestampTooOld,
+            RejectReason::Malformed,
+        ] {
+            let json = serde_json::to_string(&reason).expect("a word");
+            assert_eq!(json, format!("{:?}", reason.as_str()));
+        }
+    }
+
+    #[test]
     fn a_range_contains_its_ends_and_nothing_beyond() {
         let range = SequenceRange { first: 3, last: 5 };
         let contained: Vec<_> = (0..9).filter(|sequence| range.contains(*sequence)).collect();

@@ -4,12 +4,13 @@
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
     reason = "small made-up numbers"
 )]
 
 mod sample;
 
-use apollo_wire::{binary, json};
+use apollo_wire::{Value, binary, json, limits};
 use proptest::prelude::*;
 use sample::*;
 
@@ -40,6 +41,21 @@ proptest! {
         prop_assert_eq!(binary::encode_desired(&decoded), frame);
         prop_assert_eq!(&json::decode_desired(&json::encode_desired(&desired)).unwrap(), &desired);
     }
+}
+
+/// More measurements than rows and names together: what bounds them is their product.
+#[test]
+fn a_full_report_of_rows_with_values_comes_back() {
+    let mut report = empty();
+    for seq in 0..limits::OBSERVATIONS as u64 {
+        let mut row = started(seq);
+        for name in ["height", "period"] {
+            row.values
+                .insert(name.to_owned(), Value::new(seq as f64).unwrap());
+        }
+        report.observations.push(row);
+    }
+    assert_eq!(binary::decode_report(&binary::encode_report(&report)), Ok(report));
 }
 
 #[test]

@@ -66,3 +66,14 @@ impl DecodeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_unpacks_to_too_much_is_too_large() {
+        assert!(DecodeError::TooLarge { field: "frame" }.is_too_large());
+        assert!(!DecodeError::Truncated { field: "frame" }.is_too_large());
+    }
+}
