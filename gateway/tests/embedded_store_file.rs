@@ -75,16 +75,22 @@ fn a_newer_schema_is_refused() {
 
 #[test]
 fn several_processes_may_create_the_file_at_once() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("x.db");
-    std::thread::scope(|scope| {
-        let opened: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| EmbeddedStore::open(&path, Missing::Create).map(drop)))
-            .collect();
-        for opened in opened {
-            opened.join().unwrap().unwrap();
-        }
-    });
+    // Whether they meet in the middle of it is up to the scheduler: with this many attempts they do.
+    for _ in 0..30 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let open = || {
+                start.wait();
+                EmbeddedStore::open(&path, Missing::Create).map(drop)
+            };
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
 }
 
 /// The schema as `sqlite3 .schema` would show it.

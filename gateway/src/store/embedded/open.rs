@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{error::OpenError, schema};
 
@@ -45,7 +45,11 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<Connection, OpenErro
     let mut connection = Connection::open_with_flags(path, flags).map_err(unusable)?;
     connection.busy_timeout(BUSY_TIMEOUT_OPENING).map_err(unusable)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-    match version(&connection).map_err(unusable)? {
+    let found = connection
+        .unchecked_transaction()
+        .and_then(|snapshot| version(&snapshot))
+        .map_err(unusable)?;
+    match found {
         Found::Empty => create(&mut connection, path)?,
         found => accept(found, path)?,
     }
@@ -77,10 +81,12 @@ enum Found {
     Version(i64),
 }
 
-fn version(connection: &Connection) -> rusqlite::Result<Found> {
-    let application_id: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+/// In a transaction, so that the three belong together: between two snapshots another process may make the tables, and
+/// a store half seen looks like somebody else's file.
+fn version(snapshot: &Transaction<'_>) -> rusqlite::Result<Found> {
+    let application_id: i64 = snapshot.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let version: i64 = snapshot.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let tables: i64 = snapshot.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
     Ok(match (application_id, version, tables) {
         (0, 0, 0) => Found::Empty,
         (schema::APPLICATION_ID, version, _) => Found::Version(version),
