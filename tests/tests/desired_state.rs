@@ -55,7 +55,9 @@ fn an_agent_polls_conditionally_and_the_gateway_answers_304() -> Result<()> {
     let answer = device.desired(Some(&etag(&device)?))?;
     assert_eq!((answer.status, answer.body.len()), (304, 0));
 
-    let agent = world.agent("buoy-17")?;
+    let identity = world.pki.device("buoy-17")?;
+    world.connect(&identity)?.is_served("collector")?;
+    let agent = Agent::new(&world.sandbox, &world.pki, &identity, world.gateway.udp());
     let (full, unchanged) = (polls(&world.gateway, 200)?, polls(&world.gateway, 304)?);
     for _ in 0..4 {
         agent.sync_once()?.success()?;
@@ -74,6 +76,7 @@ fn finding_06_a_poll_costs_the_same_with_100_000_device_processes_as_with_10() -
         world.bind(&format!("other-{number}"), "buoy-18")?;
     }
     let device = world.device("buoy-17")?;
+    device.is_served("collector")?;
     let few = median_poll(&device)?;
 
     // 100 devices with 1,000 processes each, in one file.
@@ -139,6 +142,7 @@ fn finding_07_the_etag_depends_on_names_generations_and_spec_hashes_alone() -> R
         "{deviceRef: {name: buoy-17}, command: [/bin/true], args: [x]}",
     ))?;
     let device = world.device("buoy-17")?;
+    device.is_served("collector")?;
     let first = etag(&device)?;
 
     // The same spec in other words, other labels, a new status: the same ETag.
@@ -163,6 +167,7 @@ fn finding_07_the_etag_depends_on_names_generations_and_spec_hashes_alone() -> R
         "{deviceRef: {name: buoy-17}, command: [/bin/true], args: [x]}",
     ))?;
     let there = Device::connect(second.udp(), &world.pki, Some(&world.pki.device("buoy-17")?))?;
+    there.is_served("collector")?;
     assert_eq!(etag(&there)?, first);
 
     // Another spec: another ETag.
@@ -179,6 +184,7 @@ fn a_waiting_poll_is_answered_when_something_changes() -> Result<()> {
     let world = World::new(&[])?;
     world.bind("collector", "buoy-17")?;
     let device = world.device("buoy-17")?;
+    device.is_served("collector")?;
     let first = etag(&device)?;
     let fields = [("accept", "application/json"), ("if-none-match", first.as_str())];
     let (answer, waited) = std::thread::scope(|scope| {

@@ -31,6 +31,7 @@ fn world() -> Result<(World, LinkSim, Agent)> {
          metadata: {name: collector, namespace: default}\n\
          spec: {deviceRef: {name: buoy-17}, command: [/bin/true], suspend: true}\n",
     )?;
+    world.device("buoy-17")?.is_served("collector")?;
     world.agent("buoy-17")?.sync_once()?.success()?;
     let link = LinkSim::start(Config {
         delay: ONE_WAY,

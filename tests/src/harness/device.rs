@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Identity, PATIENCE, Pki};
+use super::{Identity, PATIENCE, Pki, wait};
 
 type SendRequest = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
 
@@ -83,6 +83,16 @@ impl Device {
         let mut fields = vec![("accept", "application/json")];
         fields.extend(etag.map(|etag| ("if-none-match", etag)));
         self.request(Method::GET, "/v1/desired", &fields, None)
+    }
+
+    /// Waits until `default/process` is among what it is served: the gateway learns a moment later what another process
+    /// wrote.
+    pub fn is_served(&self, process: &str) -> anyhow::Result<()> {
+        wait::until_true("the gateway to take up what was applied", PATIENCE, || {
+            let body = self.desired(None)?.json()?;
+            let processes = body["processes"].as_array().context("no list of processes")?;
+            Ok(processes.iter().any(|served| served["name"] == process))
+        })
     }
 
     /// Any request; the body's length is not announced unless `fields` says it.
