@@ -134,6 +134,35 @@ fn unknown_extensions_are_skipped_and_broken_ones_are_not() {
     }
 }
 
+#[test]
+fn unknown_extensions_of_a_desired_document_are_skipped_and_unknown_parts_are_not() {
+    const EXTENSIONS: u8 = 1 << 1;
+    let desired = desired();
+    let frame = binary::encode_desired(&desired);
+    let extended = [&[frame[0], frame[1] | EXTENSIONS, 1, 7, 2, 1, 2], &frame[2..]].concat();
+    assert_eq!(binary::decode_desired(&extended).unwrap(), desired);
+    for bit in 2..8 {
+        let mut unknown = frame.clone();
+        unknown[1] |= 1 << bit;
+        let refused = binary::decode_desired(&unknown).unwrap_err();
+        assert!(
+            matches!(refused, DecodeError::Invalid { field: "parts", .. }),
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn a_frame_that_ends_early_is_called_truncated() {
+    for field in [
+        binary::decode_desired(&[binary::VERSION]).unwrap_err(),
+        binary::decode_desired(&[binary::VERSION, 0]).unwrap_err(),
+        binary::decode_verdicts(&[binary::VERSION]).unwrap_err(),
+    ] {
+        assert!(matches!(field, DecodeError::Truncated { .. }), "{field}");
+    }
+}
+
 /// A report frame whose texts claim to unpack to `claimed` bytes and do unpack to `real`.
 fn bomb(claimed: u64, real: usize) -> Vec<u8> {
     let mut frame = binary::encode_report(&empty());

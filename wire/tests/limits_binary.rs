@@ -215,3 +215,64 @@ fn smallest() -> apollo_wire::DesiredProcess {
         ..desired().processes.remove(0)
     }
 }
+
+#[test]
+fn texts_are_modelled_up_to_16_kib_and_compressed_beyond() {
+    const MODELLED_BYTES: usize = 16 * 1024;
+    const PACKED_TEXTS: u8 = 1 << 6;
+    for (text_bytes, packed) in [(MODELLED_BYTES, 0), (MODELLED_BYTES + 1, PACKED_TEXTS)] {
+        let mut row = bare(1);
+        row.message = "a".repeat(text_bytes - row.process.to_string().len());
+        let mut report = empty();
+        report.observations = vec![row, bare(2)];
+        let frame = binary::encode_report(&report);
+        assert_eq!(frame[23] & PACKED_TEXTS, packed, "{text_bytes}");
+        let decoded = binary::decode_report(&frame).unwrap();
+        assert_eq!((decoded.observations.len(), decoded.malformed.len()), (1, 1));
+    }
+    // A document with nothing but a spec has 27 bytes beside it.
+    for (document_bytes, packed) in [(MODELLED_BYTES, 0), (MODELLED_BYTES + 1, 1)] {
+        let spec = format!("\"{}\"", "a".repeat(document_bytes - 27 - 2));
+        let desired = DesiredState {
+            device: "buoy".parse().unwrap(),
+            processes: vec![apollo_wire::DesiredProcess {
+                namespace: "default".to_owned(),
+                name: "p".to_owned(),
+                generation: 1,
+                spec_hash: "9f86d081884c7d65".parse().unwrap(),
+                spec: serde_json::value::RawValue::from_string(spec).unwrap(),
+            }],
+        };
+        let frame = binary::encode_desired(&desired);
+        assert_eq!(frame[1], packed, "{document_bytes}");
+        assert_eq!(binary::decode_desired(&frame).unwrap(), desired);
+    }
+}
+
+#[test]
+fn a_text_past_any_limit_spoils_its_row_and_past_64_kib_its_frame() {
+    let mut row = started(2);
+    row.message = "a".repeat(binary::TEXT_BYTES);
+    assert_refused_alone(row.clone(), "message");
+    row.message.push('a');
+    let report = Report {
+        observations: vec![row],
+        ..empty()
+    };
+    let refused = decode(&report).unwrap_err();
+    assert!(
+        matches!(refused, DecodeError::OverLimit { found, .. } if found == 65_537),
+        "{refused}"
+    );
+}
+
+#[test]
+fn numbers_of_up_to_18_digits_keep_their_leading_zeros() {
+    for digits in 1..=20 {
+        let mut row = bare(1);
+        row.message = format!("{:0>digits$} left", 7);
+        let mut report = empty();
+        report.observations = vec![row];
+        assert_eq!(decode(&report).unwrap(), report, "{digits} digits");
+    }
+}

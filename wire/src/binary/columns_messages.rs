@@ -69,18 +69,12 @@ fn slot_numbers<C: BitCoder>(
 
 /// A series of numbers, as they are or as steps, whichever is shorter.
 fn series<C: BitCoder>(coding: &mut Coding<'_, C>, context: Context, numbers: &mut [u64]) {
-    let bits = |number: u64| u64::from(u64::BITS - number.leading_zeros());
-    let as_they_are: u64 = numbers.iter().map(|number| bits(*number)).sum();
-    let step = |pair: &[u64]| match pair {
-        [before, number] => 1 + bits(zigzag(number.wrapping_sub(*before).cast_signed())),
-        _ => 0,
-    };
-    let as_steps =
-        numbers.first().map_or(0, |first| bits(*first)) + numbers.windows(2).map(step).sum::<u64>();
     let steps = numbers.len() > 1
-        && coding
-            .models
-            .flag(coding.coder, Column::Delta.context(), as_steps < as_they_are);
+        && coding.models.flag(
+            coding.coder,
+            Column::Delta.context(),
+            are_shorter_as_steps(numbers),
+        );
     let mut before = 0;
     for number in numbers {
         *number = if steps {
@@ -92,5 +86,30 @@ fn series<C: BitCoder>(coding: &mut Coding<'_, C>, context: Context, numbers: &m
             coding.models.number(coding.coder, context, SMOOTH, *number)
         };
         before = *number;
+    }
+}
+
+/// Whether numbers take fewer bits as steps from one to the next: a bit each for the direction.
+fn are_shorter_as_steps(numbers: &[u64]) -> bool {
+    let bits = |number: u64| u64::from(u64::BITS - number.leading_zeros());
+    let as_they_are: u64 = numbers.iter().map(|number| bits(*number)).sum();
+    let step = |pair: &[u64]| match pair {
+        [before, number] => 1 + bits(zigzag(number.wrapping_sub(*before).cast_signed())),
+        _ => 0,
+    };
+    let as_steps =
+        numbers.first().map_or(0, |first| bits(*first)) + numbers.windows(2).map(step).sum::<u64>();
+    as_steps < as_they_are
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_taken_where_they_save_a_bit() {
+        assert!(are_shorter_as_steps(&[8, 9]), "4 + 3 bits for 4 + 4");
+        assert!(!are_shorter_as_steps(&[4, 5]), "3 + 3 bits for 3 + 3");
+        assert!(!are_shorter_as_steps(&[7]));
     }
 }

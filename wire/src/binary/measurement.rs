@@ -77,6 +77,11 @@ mod tests {
             assert_eq!(Measurement::of(number), Measurement { scale, digits }, "{number}");
         }
         assert_eq!(Measurement::of(1e300).scale, BITS);
+        // From 2^53 on doubles leave out whole numbers.
+        assert_eq!(
+            (Measurement::of(EXACT - 1.0).scale, Measurement::of(EXACT).scale),
+            (0, BITS)
+        );
         assert_eq!(
             Measurement::of(std::f64::consts::PI).number(),
             std::f64::consts::PI

@@ -17,6 +17,8 @@ mod cursor;
 mod desired;
 mod error;
 mod extension;
+#[cfg(test)]
+mod forged_columns;
 mod measurement;
 mod model;
 mod packed;

@@ -205,6 +205,28 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_end_that_is_cut_is_told_from_one_that_is_longer_than_it_needs() {
+        let mut encoder = Encoder::new(Vec::new());
+        encoder.bit(true, ONE / 2);
+        assert_eq!(encoder.finish(), [0]);
+        let end = |input: &[u8]| {
+            let mut decoder = Decoder::new(input);
+            assert!(decoder.bit(false, ONE / 2));
+            decoder.finish("test")
+        };
+        assert_eq!(end(&[0]), Ok(()));
+        assert_eq!(end(&[]), Err(DecodeError::Truncated { field: "test" }));
+        // They mean the same decision.
+        for other in [&[1][..], &[1, 2]] {
+            let refused = end(other);
+            assert!(
+                matches!(refused, Err(DecodeError::Invalid { field: "test", .. })),
+                "{refused:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn decisions_come_back_and_the_end_is_exact(decisions in prop::collection::vec((any::<bool>(), 1..ONE), 0..600)) {

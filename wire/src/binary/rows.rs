@@ -197,3 +197,21 @@ fn values(batch: &Batch, cells: &[(usize, &Measurement)]) -> Result<BTreeMap<Str
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_counts_with_all_its_texts() {
+        let mut row = Observation::new(1, "default/p".parse().unwrap(), UnixMillis::default());
+        assert_eq!(unpacked_bytes(&row), size_of::<Observation>());
+        row.reason = "four".to_owned();
+        row.message = "sixteen".to_owned();
+        for name in ["a", "bc"] {
+            row.values.insert(name.to_owned(), Value::new(1.0).unwrap());
+        }
+        let values = 1 + 2 + 2 * size_of::<(String, Value)>();
+        assert_eq!(unpacked_bytes(&row), size_of::<Observation>() + 4 + 7 + values);
+    }
+}

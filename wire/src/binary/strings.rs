@@ -84,3 +84,17 @@ impl Strings {
 }
 
 const _: () = assert!(TEXT_BYTES > limits::MESSAGE_BYTES && TEXT_BYTES > limits::REASON_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unpacked_texts_must_all_have_been_used() {
+        let left = |bytes: Vec<u8>| Strings::Unpacked(bytes.into_iter()).finish();
+        assert_eq!(left(vec![]), Ok(()));
+        let field = "compressed texts";
+        assert_eq!(left(vec![7]), Err(DecodeError::Trailing { field, bytes: 1 }));
+        assert_eq!(Strings::modelled().finish(), Ok(()));
+    }
+}

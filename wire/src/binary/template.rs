@@ -129,6 +129,15 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_number_stands_for_digits_only_if_it_has_as_many_as_it_should() {
+        let writes = |digits: Digits, number: u64| digits.write(number, &mut Vec::new());
+        assert!(writes(Digits::Fixed(2), 99) && !writes(Digits::Fixed(2), 100));
+        let last = 10u64.pow(18) - 1;
+        assert!(writes(Digits::Plain, last) && !writes(Digits::Plain, last + 1));
+        assert!(writes(Digits::Counted, 0) && !writes(Digits::Counted, u64::MAX));
+    }
+
     fn join(template: &[u8], digits: Digits, numbers: &[u64]) -> Vec<u8> {
         let mut numbers = numbers.iter();
         let mut message = Vec::new();
