@@ -153,6 +153,18 @@ fn unknown_extensions_of_a_desired_document_are_skipped_and_unknown_parts_are_no
 }
 
 #[test]
+fn unknown_extensions_of_verdicts_are_skipped() {
+    const EXTENSIONS: u8 = 1 << 5;
+    let verdicts = verdicts_of_one_range();
+    let mut extended = binary::encode_verdicts(&verdicts);
+    assert_eq!(extended[1] & EXTENSIONS, 0);
+    extended[1] |= EXTENSIONS;
+    // What follows them, rejections, is absent here.
+    extended.extend([1, 7, 2, 1, 2]);
+    assert_eq!(binary::decode_verdicts(&extended).unwrap(), verdicts);
+}
+
+#[test]
 fn a_frame_that_ends_early_is_called_truncated() {
     for field in [
         binary::decode_desired(&[binary::VERSION]).unwrap_err(),
