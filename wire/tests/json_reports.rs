@@ -155,6 +155,14 @@ fn r08_a_sequence_past_the_limit_is_refused_alone() {
 
 /// Lists of fields in their order, which a derived decoder would take for the object they are not.
 #[test]
+fn a_number_where_a_list_or_an_object_belongs_is_refused_with_what_was_expected() {
+    let values = refusal_of(r#""values":5"#);
+    assert!(values.contains("an object of numbers"), "{values}");
+    let list = report("5").unwrap_err().to_string();
+    assert!(list.contains("observations") && list.contains("a list"), "{list}");
+}
+
+#[test]
 fn an_array_where_an_object_belongs_is_refused_by_field() {
     let refused = |fields: &str| {
         let rest = format!(r#""instance":"{}","sentAt":"2026-11-23T10:00:00Z""#, instance());
