@@ -190,6 +190,7 @@ fn each_part_restarts_with_its_data_and_the_same_token() -> Result<()> {
             .get(PROCESSES, "collector")
             .with_context(|| format!("{part:?} after {signal}"))?;
         assert_eq!(read, created);
+        assert_eq!(kube.items(PROCESSES)?.len(), 1);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The API server of a test, and its etcd.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -20,6 +20,9 @@ use crate::harness::{Finished, PATIENCE, Running, Sandbox, wait};
 
 /// How often a start is tried with other ports: another program may take one between its choice and its use.
 const STARTS: u32 = 3;
+
+/// What both programs say then.
+const PORT_TAKEN: &str = "address already in use";
 
 /// An API server with an etcd of its own. Dropping it kills both. Threads may share it.
 pub struct KubeApi {
@@ -50,17 +53,15 @@ impl KubeApi {
         let mut tried = 0;
         loop {
             tried += 1;
-            let directory = sandbox.join(&format!(
-                "{name}{}",
-                if tried == 1 {
-                    String::new()
-                } else {
-                    format!("-{tried}")
-                }
-            ));
+            let number = if tried == 1 {
+                String::new()
+            } else {
+                format!("-{tried}")
+            };
+            let directory = sandbox.join(&format!("{name}{number}"));
             std::fs::create_dir(&directory)?;
             match Self::start_in(directory, built.clone(), arguments) {
-                Err(error) if tried < STARTS && format!("{error:#}").contains("address already in use") => {}
+                Err(error) if tried < STARTS && format!("{error:#}").contains(PORT_TAKEN) => {}
                 result => return result,
             }
         }
@@ -128,7 +129,7 @@ impl KubeApi {
         KubeClient::new(&self.server, &self.ca, &token)
     }
 
-    /// Sends `signal` to a part and waits until it has ended; after five seconds SIGKILL ends it.
+    /// Sends `signal` to a part and waits until it has ended; after two seconds SIGKILL ends it.
     pub fn stop(&self, part: Part, signal: Signal) -> anyhow::Result<()> {
         lock(&self.parts).stop(part, signal)
     }
@@ -196,7 +197,7 @@ impl KubeApi {
     fn write_kubeconfig(&self, user: &str, token: &str) -> anyhow::Result<PathBuf> {
         let path = self.kubeconfig_of(user);
         let text = kubeconfig(&self.server, &self.ca, user, token).to_string();
-        std::fs::write(&path, text).with_context(|| display(&path))?;
+        std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         Ok(path)
     }
 }
@@ -206,10 +207,6 @@ fn authority(pem: &str) -> Option<String> {
     const END: &str = "-----END CERTIFICATE-----\n";
     let mut certificates = pem.split_inclusive(END).filter(|part| part.ends_with(END));
     certificates.nth(1).map(str::to_owned)
-}
-
-fn display(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// A thread that has failed is a test that has failed: the others may go on to their own end.

@@ -1,6 +1,9 @@
 //! The Kubernetes API in JSON, as one user.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, Request, header};
 use serde_json::Value;
@@ -10,10 +13,16 @@ use ureq::{
 };
 
 use super::kind::Kind;
-use crate::harness::PATIENCE;
+use crate::harness::{PATIENCE, wait};
 
 /// Largest answer read: a list of tens of thousands of objects, with room.
 const MAX_ANSWER_BYTES: u64 = 512 * 1024 * 1024;
+
+/// What a server says for a moment after its start, with 429, to lists of a kind whose objects it has not read yet. It is
+/// ready before that.
+const INITIALIZING: &str = "storage is (re)initializing";
+/// Until it is asked again; it takes some ten milliseconds.
+const INITIALIZING_PAUSE: Duration = Duration::from_millis(20);
 
 /// A request that has not done what it should.
 #[derive(Debug, thiserror::Error)]
@@ -197,10 +206,30 @@ impl KubeClient {
         answer.is_ok_and(|answer| answer.status() == 200)
     }
 
+    /// Sends a request, and sends it again while the server has just started and is reading the kind's objects.
     fn request(&self, method: Method, path: &str, body: Option<(Body, &Value)>) -> Result<Value, KubeError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.request_once(&method, path, body) {
+                Err(KubeError::Refused {
+                    code: 429, message, ..
+                }) if message == INITIALIZING && Instant::now() < deadline => {
+                    wait::pause(INITIALIZING_PAUSE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn request_once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<(Body, &Value)>,
+    ) -> Result<Value, KubeError> {
         let no_answer = |error| KubeError::NoAnswer(Box::new(error));
         let mut request = Request::builder()
-            .method(method)
+            .method(method.clone())
             .uri(format!("{}{path}", self.server))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::ACCEPT, "application/json");

@@ -18,8 +18,9 @@ use crate::harness::{PATIENCE, Running, admin, wait};
 /// port while its part is stopped.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// How long a part may take to end by itself. The API server waits up to a minute for clients that watch.
-const END_WITHIN: Duration = Duration::from_secs(5);
+/// How long a part may take to end by itself. Each waits for its clients: etcd for the API server's watches, the API
+/// server up to a minute for those of others.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// What is recorded of each request. RequestReceived would double the log and says nothing about the answer.
 const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
@@ -112,7 +113,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Sends `signal` and waits until the part has ended, which SIGKILL makes sure of after some seconds.
+    /// Sends `signal` and waits until the part has ended, which SIGKILL makes sure of after two seconds.
     pub(super) fn stop(&mut self, part: Part, signal: Signal) -> anyhow::Result<()> {
         let running = self.running(part)?;
         running.signal(signal)?;
