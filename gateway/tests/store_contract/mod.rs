@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use apollo_gateway::store::{Change, Store};
 use apollo_gateway_core::{
-    object::{DeviceStatus, ProcessObject, ProcessStatus, Versioned},
+    join::{Candidate, StateSource, StatusJoin},
+    object::{DeviceState, DeviceStatus, ProcessObject, SyncPoint, Versioned},
     store::{Freshness, HistoryRow, OnConflict, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
 };
-use apollo_wire::{Clock, ProcessRef, ProcessState, UnixMillis};
+use apollo_wire::{Clock, Observation, ProcessRef, ProcessState, UnixMillis};
 use tokio::sync::mpsc;
 
 use crate::store_values::{append, device, instance, process, row};
@@ -49,16 +50,38 @@ async fn bound(store: &impl Store, device_name: &str, named: &[&str]) -> Vec<Ver
     }
 }
 
-async fn write_status(
-    store: &impl Store,
-    read: &Versioned<ProcessObject>,
-    status: ProcessStatus,
-) -> WriteOutcome {
-    let write = StatusWrite {
+/// A write of what a device saw; `restarts` is also its place among what the device saw.
+fn seen(read: &Versioned<ProcessObject>, restarts: u32) -> StatusWrite {
+    let mut observation = Observation::new(
+        restarts.into(),
+        read.object.process.clone(),
+        UnixMillis::saturating(1_000),
+    );
+    observation.state = Some(ProcessState::Running);
+    observation.restarts = Some(restarts);
+    let join = StatusJoin {
+        candidate: Some(Candidate {
+            sync: SyncPoint {
+                epoch: 1,
+                sequence: restarts.into(),
+            },
+            observation,
+            corrected_at: None,
+        }),
+        device_state: DeviceState::Connected,
+        // Such a write is never carried over to a version it was not computed from.
+        state_from: StateSource::DeviceObject,
+        now: UnixMillis::saturating(2_000),
+    };
+    StatusWrite {
         process: read.object.process.clone(),
         expected: read.version.clone(),
-        status,
-    };
+        status: join.onto(&read.object).unwrap(),
+        join,
+    }
+}
+
+async fn write(store: &impl Store, write: StatusWrite) -> WriteOutcome {
     match store
         .execute(StoreRequest::ReplaceProcessStatuses { writes: vec![write] })
         .await
@@ -72,14 +95,10 @@ async fn write_status(
 pub(crate) async fn a_status_write_needs_the_version_it_was_computed_from(replicas: &impl Replicas) {
     replicas.apply(&process_yaml("p", "buoy", "true")).await;
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    let status = |restarts| ProcessStatus {
-        restarts: Some(restarts),
-        ..ProcessStatus::default()
-    };
-    let first = write_status(replicas.first(), &read, status(1)).await;
+    let first = write(replicas.first(), seen(&read, 1)).await;
     assert!(matches!(first, WriteOutcome::Written(_)), "{first:?}");
     assert_eq!(
-        write_status(replicas.second(), &read, status(2)).await,
+        write(replicas.second(), seen(&read, 2)).await,
         WriteOutcome::Conflict
     );
     let now = bound(replicas.second(), "buoy", &[]).await.remove(0);
@@ -90,10 +109,7 @@ pub(crate) async fn a_status_write_needs_the_version_it_was_computed_from(replic
         (read.object.generation, &read.object.spec)
     );
     replicas.delete_process(&process("p")).await;
-    assert_eq!(
-        write_status(replicas.first(), &now, status(3)).await,
-        WriteOutcome::Gone
-    );
+    assert_eq!(write(replicas.first(), seen(&now, 3)).await, WriteOutcome::Gone);
 }
 
 /// G-03: two replicas that re-read and try again after a conflict lose no update.
@@ -104,9 +120,11 @@ pub(crate) async fn two_replicas_at_once_lose_no_update(replicas: &impl Replicas
         for _ in 0..EACH {
             loop {
                 let read = bound(store, "buoy", &[]).await.remove(0);
-                let mut status = read.object.status.clone();
-                status.restarts = Some(status.restarts.unwrap_or(0) + 1);
-                if matches!(write_status(store, &read, status).await, WriteOutcome::Written(_)) {
+                let restarts = read.object.status.restarts.unwrap_or(0) + 1;
+                if matches!(
+                    write(store, seen(&read, restarts)).await,
+                    WriteOutcome::Written(_)
+                ) {
                     break;
                 }
             }
@@ -121,11 +139,13 @@ pub(crate) async fn two_replicas_at_once_lose_no_update(replicas: &impl Replicas
 pub(crate) async fn foreign_fields_of_a_status_are_kept(replicas: &impl Replicas) {
     replicas.apply(&process_yaml("p", "buoy", "true")).await;
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    let mut status = ProcessStatus::default();
-    status
+    let mut first = seen(&read, 1);
+    first
+        .status
         .foreign
         .insert("somebodyElse".to_owned(), serde_json::json!({"a": [1]}));
-    write_status(replicas.first(), &read, status.clone()).await;
+    let status = first.status.clone();
+    write(replicas.first(), first).await;
     assert_eq!(
         bound(replicas.second(), "buoy", &[])
             .await
@@ -289,15 +309,7 @@ pub(crate) async fn a_watch_tells_of_changes_by_every_replica(replicas: &impl Re
     assert_eq!(known.keys().map(ProcessRef::name).collect::<Vec<_>>(), ["a"]);
 
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    write_status(
-        replicas.first(),
-        &read,
-        ProcessStatus {
-            restarts: Some(7),
-            ..ProcessStatus::default()
-        },
-    )
-    .await;
+    write(replicas.first(), seen(&read, 7)).await;
     follow(&mut watch, &mut known, |known, _| {
         known[&process("a")].status.restarts == Some(7)
     })
