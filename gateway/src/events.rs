@@ -6,10 +6,12 @@ use tracing::{info, warn};
 
 use crate::metrics::{HandshakeLabel, Metrics};
 
+mod history;
 mod requests;
 mod security;
 mod stores;
 
+pub use history::{HistoryFails, HistoryWorks};
 pub use requests::RequestAnswered;
 pub use security::{NotBoundRefused, SecurityLog};
 pub use stores::{

@@ -1,17 +1,19 @@
 //! What every store must do, whatever it is made of: written against `impl Store` and run for each of them.
 
+mod history;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use apollo_gateway::store::{Change, Store};
 use apollo_gateway_core::{
     join::{Candidate, StateSource, StatusJoin},
     object::{DeviceState, DeviceStatus, ProcessObject, SyncPoint, Versioned},
-    store::{Freshness, HistoryRow, OnConflict, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
+    store::{Freshness, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
 };
-use apollo_wire::{Clock, Observation, ProcessRef, ProcessState, UnixMillis};
+use apollo_wire::{Observation, ProcessRef, ProcessState, UnixMillis};
 use tokio::sync::mpsc;
 
-use crate::store_values::{append, device, instance, process, row};
+use crate::store_values::{device, process};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -195,107 +197,30 @@ pub(crate) async fn processes_are_read_by_device_and_by_name(replicas: &impl Rep
     assert_eq!(names, ["a", "b", "c"]);
 }
 
-/// G-04: history is a set; appending in pieces, twice and out of order gives the same as appending once.
+/// See [`history`].
 pub(crate) async fn history_is_a_set(replicas: &impl Replicas) {
-    let rows = |seqs: &[u64]| seqs.iter().map(|seq| row(*seq)).collect::<Vec<_>>();
-    let appended = |new: &[bool], highest| StoreReply::HistoryAppended {
-        new: new.to_vec(),
-        highest,
-    };
-    let first = replicas
-        .first()
-        .execute(append("buoy", 1, rows(&[5, 3, 9])))
-        .await;
-    assert_eq!(first, appended(&[true; 3], 9));
-    let again = replicas
-        .second()
-        .execute(append("buoy", 1, rows(&[3, 4, 9, 4])))
-        .await;
-    assert_eq!(again, appended(&[false, true, false, false], 9));
-    let other_device = replicas.second().execute(append("truck", 1, rows(&[3]))).await;
-    assert_eq!(other_device, appended(&[true], 3));
-    for (name, of, highest) in [("buoy", 1, 9), ("truck", 1, 3), ("buoy", 2, 0)] {
-        let request = StoreRequest::ReadHighest {
-            device: device(name),
-            instance: instance(of),
-        };
-        assert_eq!(
-            replicas.first().execute(request).await,
-            StoreReply::Highest(highest),
-            "{name} {of}"
-        );
-    }
+    let (first, second) = (replicas.first(), replicas.second());
+    history::is_a_set(
+        async |r| first.execute(r).await,
+        async |r| second.execute(r).await,
+    )
+    .await;
 }
 
-/// where a copy must be told from a retry, other content refuses the whole append, gaps included; the same content
-/// with its clock judged anew does not.
+/// See [`history`].
 pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(replicas: &impl Replicas) {
-    let strictly = |rows: Vec<HistoryRow>| {
-        let mut request = append("buoy", 1, rows);
-        if let StoreRequest::AppendHistory { on_conflict, .. } = &mut request {
-            *on_conflict = OnConflict::RefuseOther;
-        }
-        request
-    };
-    replicas
-        .first()
-        .execute(append("buoy", 1, vec![row(3), row(5)]))
-        .await;
-    let mut retry = row(5);
-    retry.observation.clock = Clock::Unknown;
-    retry.orphaned = true;
-    let reply = replicas.second().execute(strictly(vec![retry, row(6)])).await;
-    let (new, highest) = (vec![false, true], 6);
-    assert_eq!(reply, StoreReply::HistoryAppended { new, highest });
-    for change in [
-        (|row| row.observation.message = "another".into()) as fn(&mut HistoryRow),
-        |row| row.observation.state = Some(ProcessState::Failed),
-        |row| row.observation.exit_code = Some(0),
-        |row| row.observation.observed_at = UnixMillis::saturating(1_001),
-        |row| row.observation.process = process("q"),
-    ] {
-        let mut other = row(5);
-        change(&mut other);
-        let reply = replicas
-            .second()
-            .execute(strictly(vec![row(7), other, row(8)]))
-            .await;
-        assert_eq!(reply, StoreReply::HistoryDiverged { highest: 6 });
-    }
-    let asked = StoreRequest::ReadSettled {
-        device: device("buoy"),
-        instance: instance(1),
-        sequences: vec![8, 6, 7, 3],
-    };
-    assert_eq!(
-        replicas.first().execute(asked).await,
-        StoreReply::Settled(vec![6, 3]),
-        "nothing of the refused appends was kept"
-    );
+    let (first, second) = (replicas.first(), replicas.second());
+    history::refuses_another_observation_under_the_same_sequence(
+        async |r| first.execute(r).await,
+        async |r| second.execute(r).await,
+    )
+    .await;
 }
 
-/// The greatest sequence that exists is stored; an append without rows is fine.
+/// See [`history`].
 pub(crate) async fn the_ends_of_the_sequences_fit(replicas: &impl Replicas) {
-    let last = apollo_wire::limits::SEQUENCE_MAX;
-    let reply = replicas
-        .first()
-        .execute(append("buoy", 1, vec![row(0), row(last)]))
-        .await;
-    assert_eq!(
-        reply,
-        StoreReply::HistoryAppended {
-            new: vec![true; 2],
-            highest: last
-        }
-    );
-    let nothing = replicas.first().execute(append("truck", 1, vec![])).await;
-    assert_eq!(
-        nothing,
-        StoreReply::HistoryAppended {
-            new: vec![],
-            highest: 0
-        }
-    );
+    let first = replicas.first();
+    history::the_ends_of_the_sequences_fit(async |r| first.execute(r).await).await;
 }
 
 /// G-05: a watch tells what exists, then Synced, then every change, also of the other replica.

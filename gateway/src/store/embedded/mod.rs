@@ -32,10 +32,11 @@ use tokio::sync::mpsc;
 
 pub use error::{OpenError, StoreError};
 pub use objects::Applied;
-pub use observations::{ObservationFilter, ObservationRecord};
 pub use open::Missing;
 pub use reader::{EmbeddedReader, ObjectFilter};
 pub use record::ObjectRecord;
+
+pub use super::observation::{ObservationFilter, ObservationRecord};
 
 use super::{Change, Store};
 use crate::manifest::{Manifest, ObjectKey};
