@@ -8,6 +8,7 @@ mod agent;
 mod binaries;
 mod device;
 mod gateway;
+pub mod kube;
 mod pki;
 mod process;
 mod sandbox;
