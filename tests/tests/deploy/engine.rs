@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use apollo_tests::harness::{Finished, PATIENCE, Program, Running, Sandbox, wait};
+use apollo_tests::harness::{Finished, PATIENCE, Program, Running, Sandbox, cargo_build, wait};
 
 use crate::{ROOT, path, runs};
 
@@ -163,15 +163,13 @@ fn static_programs() -> Result<PathBuf> {
         .nth(3)
         .context("no target directory")?
         .join("static");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = cargo_build();
     build
-        .current_dir(ROOT)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         // Built once and never looked into: what only a next build or a debugger would read is gigabytes of disk.
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_PROFILE_DEV_DEBUG", "none");
     build.args([
-        "build",
         "--quiet",
         "--target",
         TARGET,
