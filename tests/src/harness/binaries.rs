@@ -63,15 +63,30 @@ fn directory() -> anyhow::Result<PathBuf> {
     Ok(directory.to_owned())
 }
 
-/// `cargo build` of both programs with the profile that `directory` is named after. Takes a fraction of a second when
-/// nothing has changed, and never tests yesterday's program.
-fn build_into(directory: &Path) -> anyhow::Result<()> {
-    let target = directory.parent().context("no target directory")?;
+/// `cargo build` in the root of the workspace, as from a shell. Cargo tells a test of its package by variables that build
+/// scripts ask for too (ring's does): inherited, they look like a change, and what depends on ring is compiled anew by
+/// each build from a test, and again by the next one from a shell.
+pub fn cargo_build() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut build = Command::new(cargo);
     build
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-        .args(["build", "--bins"]);
+        .arg("build");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&name);
+        }
+    }
+    build
+}
+
+/// `cargo build` of both programs with the profile that `directory` is named after. Takes a fraction of a second when
+/// nothing has changed, and never tests yesterday's program.
+fn build_into(directory: &Path) -> anyhow::Result<()> {
+    let target = directory.parent().context("no target directory")?;
+    let mut build = cargo_build();
+    build.arg("--bins");
     // Somebody who looks on sees progress; a log does not want it.
     if !std::io::stderr().is_terminal() {
         build.arg("--quiet");

@@ -20,7 +20,7 @@ mod world;
 
 pub use admin::{metric, metrics_text};
 pub use agent::Agent;
-pub use binaries::{ENV_BIN_DIR, Program};
+pub use binaries::{ENV_BIN_DIR, Program, cargo_build};
 pub use device::{Device, Reply};
 pub use gateway::{Gateway, GatewayOptions};
 pub use pki::{Identity, Pki};

@@ -41,6 +41,11 @@ impl KubeApi {
         Built::find().err().map(|error| format!("{error:#}"))
     }
 
+    /// The kubectl of the tests, for what needs no server.
+    pub fn kubectl_program() -> anyhow::Result<PathBuf> {
+        Ok(Built::find()?.kubectl())
+    }
+
     /// Starts both parts in `kube/` of a sandbox and waits until they are ready. There are no custom resources yet:
     /// [`KubeClient::install_crds`].
     pub fn start(sandbox: &Sandbox) -> anyhow::Result<Self> {

@@ -1,0 +1,119 @@
+//! The compose files.
+
+use anyhow::{Context, Result, ensure};
+use apollo_tests::harness::{PATIENCE, kube::documents, skip, wait};
+
+use crate::engine::{Engine, missing};
+
+const FILE: &str = "compose.yaml";
+
+#[test]
+fn finding_10_the_compose_file_starts_and_a_device_does_its_work() -> Result<()> {
+    if let Some(why) = missing() {
+        return skip("finding_10: deploy/compose.yaml", why);
+    }
+    let engine = Engine::with_images()?;
+    engine.certificates()?;
+    engine.compose(FILE, &["up", "-d"])?.success()?;
+    let story = story(&engine)
+        .and_then(|()| confined(&engine))
+        .and_then(|()| stops(&engine));
+    let logs = engine.compose(FILE, &["logs", "--no-color"])?;
+    engine.compose(FILE, &["down", "-v"])?.success()?;
+    story.with_context(|| logs.stdout)
+}
+
+fn story(engine: &Engine) -> Result<()> {
+    let store = ["--store", "embedded:/data/gateway.db"];
+    let in_gateway = |arguments: &[&str]| {
+        let exec = ["exec", "-T", "gateway", "/apollo-gateway"];
+        engine.compose(FILE, &[&exec, arguments, &store].concat())
+    };
+    wait::until_true("the gateway to take objects", PATIENCE, || {
+        Ok(in_gateway(&["apply", "-f", "/examples/self-check.yaml"])?.code == Some(0))
+    })?;
+    wait::until_true("the device's process to have succeeded", PATIENCE * 3, || {
+        let object = in_gateway(&["get", "deviceprocesses", "self-check", "-o", "json"])?
+            .success()?
+            .json()?;
+        Ok(object["status"]["state"] == "Succeeded")
+    })?;
+    let port = engine
+        .compose(FILE, &["port", "gateway", "9090"])?
+        .success()?
+        .stdout;
+    ensure!(
+        port.starts_with("127.0.0.1:"),
+        "the admin port is open to others: {port}"
+    );
+    Ok(())
+}
+
+/// Every container of the project.
+fn containers(engine: &Engine) -> Result<Vec<String>> {
+    let ids = engine.compose(FILE, &["ps", "-q"])?.success()?.stdout;
+    let ids: Vec<_> = ids.split_whitespace().map(str::to_owned).collect();
+    ensure!(ids.len() == 2, "a gateway and a device, not {ids:?}");
+    Ok(ids)
+}
+
+/// Neither has a right of root's, nor a way to one, nor can it change its image's files: as the kernel tells it.
+fn confined(engine: &Engine) -> Result<()> {
+    for id in containers(engine)? {
+        let inspected = engine.docker(&["inspect", &id])?.success()?.json()?;
+        ensure!(
+            inspected[0]["HostConfig"]["ReadonlyRootfs"] == true,
+            "{id}: it can write to its root file system"
+        );
+        let pid = &inspected[0]["State"]["Pid"];
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        };
+        ensure!(
+            field("Uid:").as_deref() == Some("65532 65532 65532 65532"),
+            "{status}"
+        );
+        ensure!(
+            field("CapBnd:").as_deref() == Some("0000000000000000"),
+            "{status}"
+        );
+        ensure!(field("NoNewPrivs:").as_deref() == Some("1"), "{status}");
+    }
+    Ok(())
+}
+
+/// A stop is waited for, not cut short: exit code 0, where SIGKILL would give 137.
+fn stops(engine: &Engine) -> Result<()> {
+    let ids = containers(engine)?;
+    engine.compose(FILE, &["stop"])?.success()?;
+    for id in ids {
+        let inspected = engine.docker(&["inspect", &id])?.success()?.json()?;
+        let code = &inspected[0]["State"]["ExitCode"];
+        ensure!(*code == 0, "{}: exit code {code}", inspected[0]["Name"]);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_compose_file_for_kubernetes_is_one_and_its_command_is_understood() -> Result<()> {
+    if let Some(why) = missing() {
+        return skip("deploy/compose.kubernetes.yaml", why);
+    }
+    let engine = Engine::with_images()?;
+    engine.certificates()?;
+    let shown = engine
+        .compose("compose.kubernetes.yaml", &["config"])?
+        .success()?
+        .stdout;
+    let config = documents(&shown)?.pop().context("nothing")?;
+    let command = config["services"]["gateway"]["command"]
+        .as_array()
+        .context("no command")?;
+    let words: Option<Vec<&str>> = command.iter().map(serde_json::Value::as_str).collect();
+    let words = words.with_context(|| shown.clone())?;
+    // With --help behind them the words are read and nothing is done.
+    let run = [&["run", "--rm", "apollo-gateway"], &*words, &["--help"]].concat();
+    engine.docker(&run)?.success().map(drop)
+}
