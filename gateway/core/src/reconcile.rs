@@ -128,7 +128,10 @@ impl Reconcile {
         self.awaiting = Awaiting::Statuses {
             writes: count(writes.len()),
         };
-        Step::Request(StoreRequest::ReplaceProcessStatuses { writes })
+        Step::Request(StoreRequest::ReplaceProcessStatuses {
+            device: self.device.clone(),
+            writes,
+        })
     }
 
     fn on_statuses(&mut self, writes: u32, outcomes: &[WriteOutcome]) -> Step<Reconciled> {

@@ -95,6 +95,8 @@ pub enum StoreRequest {
     /// Replace statuses, each if its version is still the expected one; each alone. Answer:
     /// [`StoreReply::StatusesWritten`] with one outcome per write, in order.
     ReplaceProcessStatuses {
+        /// Whose machine writes: the processes must be bound to it.
+        device: DeviceName,
         /// The writes, at most one per object.
         writes: Vec<StatusWrite>,
     },

@@ -83,11 +83,13 @@ fn seen(read: &Versioned<ProcessObject>, restarts: u32) -> StatusWrite {
     }
 }
 
+/// Writes the status of a process that is bound to the device of these tests.
 async fn write(store: &impl Store, write: StatusWrite) -> WriteOutcome {
-    match store
-        .execute(StoreRequest::ReplaceProcessStatuses { writes: vec![write] })
-        .await
-    {
+    let request = StoreRequest::ReplaceProcessStatuses {
+        device: device("buoy"),
+        writes: vec![write],
+    };
+    match store.execute(request).await {
         StoreReply::StatusesWritten(outcomes) => outcomes.into_iter().next().unwrap(),
         other => panic!("{other:?}"),
     }

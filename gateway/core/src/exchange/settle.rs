@@ -126,7 +126,10 @@ impl Exchange {
         self.awaiting = Awaiting::Statuses {
             writes: u32::try_from(writes.len()).unwrap_or(u32::MAX),
         };
-        Step::Request(StoreRequest::ReplaceProcessStatuses { writes })
+        Step::Request(StoreRequest::ReplaceProcessStatuses {
+            device: self.device.clone(),
+            writes,
+        })
     }
 
     fn joined(&self, read: &Versioned<ProcessObject>) -> Option<StatusWrite> {

@@ -202,7 +202,7 @@ fn write(
             status,
         } => objects::replace_status(connection, &objects::device_key(&device), &expected, &*status)
             .map(StoreReply::Written),
-        StoreRequest::ReplaceProcessStatuses { writes } => writes
+        StoreRequest::ReplaceProcessStatuses { writes, .. } => writes
             .iter()
             .map(|write| {
                 let key = objects::process_key(&write.process);
