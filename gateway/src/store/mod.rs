@@ -1,7 +1,9 @@
 //! Where objects and history live. [`Store`] is all that the rest of the gateway knows of a store.
 
+pub mod chosen;
 pub mod embedded;
 pub mod history;
+pub mod kube;
 mod observation;
 pub mod postgres;
 
