@@ -169,12 +169,15 @@ impl Stored for DeviceObject {
 
     fn of(device: DeviceName, _: i64, spec: &Value, status: DeviceStatus) -> Result<Self, String> {
         let spec = DeviceSpec::deserialize(spec).map_err(|error| format!("spec: {error}"))?;
+        // The schema lets few of these pass. One that does must not keep the device from being served.
+        let stale_after_ms = spec.stale_after_ms().unwrap_or_else(|error| {
+            tracing::error!(%device, %error, "spec.staleAfter cannot be read; the gateway's own window counts");
+            None
+        });
         Ok(Self {
             device,
             blocked: spec.blocked,
-            stale_after_ms: spec
-                .stale_after_ms()
-                .map_err(|error| format!("spec.staleAfter: {error}"))?,
+            stale_after_ms,
             status,
         })
     }
