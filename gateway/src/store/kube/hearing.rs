@@ -161,7 +161,7 @@ where
                     code,
                 })
                 .inc();
-            let watched = asked.watched();
+            let mut watched = asked.watched();
             if let Some(kind) = watched {
                 let watch = layer.heard.of(kind);
                 if code == 200 {
@@ -169,6 +169,8 @@ where
                     watch.heard(Instant::now());
                 } else {
                     watch.failed(Instant::now());
+                    // The text of an error is no news of the watch.
+                    watched = None;
                 }
             }
             Ok(answer?.map(|body| HeardBody {
