@@ -18,6 +18,7 @@ mod at_once;
 mod crash;
 mod opening;
 mod retention;
+mod seeks;
 mod server;
 mod shown;
 mod slow;
