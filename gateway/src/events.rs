@@ -6,10 +6,17 @@ use tracing::{info, warn};
 
 use crate::metrics::{HandshakeLabel, Metrics};
 
+mod history;
+mod kube;
 mod requests;
 mod security;
 mod stores;
 
+pub use history::{HistoryFails, HistoryWorks};
+pub use kube::{
+    ApiServerFails, ApiServerWorksAgain, EventsRefused, HistoryNotKept, ObjectLeftOut, WatchBroken,
+    WatchListsAnew, WritesCoalesced,
+};
 pub use requests::RequestAnswered;
 pub use security::{NotBoundRefused, SecurityLog};
 pub use stores::{

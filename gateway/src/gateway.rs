@@ -13,12 +13,18 @@ use crate::{
     admin,
     api::Api,
     clock,
-    config::{Config, Register, StoreChoice},
+    config::{Config, KubeChoice, Register, StoreChoice},
     events, lifecycle,
     listener::{self, bind},
     metrics::Metrics,
     service::Service,
-    store::embedded::{EmbeddedStore, Missing, OpenError},
+    store::{
+        chosen::ChosenStore,
+        embedded::{self, EmbeddedStore, Missing},
+        history::History,
+        kube::{self, KubeStore},
+        postgres::{HistoryOptions, OpenHistoryError, PostgresHistory},
+    },
     tls::{self, TlsError},
 };
 
@@ -33,7 +39,13 @@ pub enum BuildError {
     Tls(#[from] TlsError),
     /// The store.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Store(#[from] embedded::OpenError),
+    /// The API server.
+    #[error(transparent)]
+    Kube(#[from] kube::OpenError),
+    /// The history database.
+    #[error(transparent)]
+    History(#[from] OpenHistoryError),
     /// A UDP port.
     #[error(transparent)]
     Listen(#[from] bind::BindError),
@@ -47,8 +59,8 @@ pub struct Gateway {
     endpoints: Vec<Endpoint>,
     admin: admin::Admin,
     addresses: (Vec<SocketAddr>, SocketAddr),
-    shared: Arc<listener::Shared<EmbeddedStore>>,
-    service: Arc<Service<EmbeddedStore>>,
+    shared: Arc<listener::Shared<ChosenStore>>,
+    service: Arc<Service<ChosenStore>>,
     controller: lifecycle::Controller,
     shutdown_grace: Duration,
 }
@@ -59,11 +71,13 @@ impl Gateway {
         let tls = tls::reload::first(&config.tls)?;
         let endpoints = bind::bind(&config.listen, &tls.load())?;
         let admin_listener = admin::bind(config.admin_listen).await?;
-        // Last, so that a gateway that cannot serve leaves no new file behind.
-        let StoreChoice::Embedded(path) = &config.store;
-        let store = EmbeddedStore::open(path, Missing::Create)?;
-        let (controller, lifecycle) = lifecycle::begin();
         let metrics = Arc::new(Metrics::default());
+        // Last, so that a gateway that cannot serve leaves no new file behind.
+        let store = match &config.store {
+            StoreChoice::Embedded(path) => ChosenStore::Embedded(EmbeddedStore::open(path, Missing::Create)?),
+            StoreChoice::Kube(choice) => ChosenStore::Kube(kube_store(choice, metrics.clone()).await?),
+        };
+        let (controller, lifecycle) = lifecycle::begin();
         let service = Service::new(
             store,
             policy(config),
@@ -114,6 +128,7 @@ impl Gateway {
         let mut background = JoinSet::new();
         background.spawn(self.service.clone().follow());
         background.spawn(self.admin.run());
+        background.spawn(self.service.store().clone().upkeep());
         let (endpoints, current) = (self.endpoints.clone(), self.shared.tls.clone());
         background.spawn(tls::reload::watch(current, move |loaded| {
             for endpoint in &endpoints {
@@ -157,6 +172,27 @@ impl Gateway {
         }
         events::DrainEnded { complete }.emit();
     }
+}
+
+/// The store on the API server, and history beside it: both at once, so that a start that fails does so within 5 s.
+async fn kube_store(choice: &KubeChoice, metrics: Arc<Metrics>) -> Result<KubeStore, BuildError> {
+    let history = async {
+        let Some(url) = &choice.history else {
+            return Ok(History::None);
+        };
+        let options = HistoryOptions {
+            url: url.as_str().to_owned(),
+            retention: choice.history_retention,
+        };
+        Ok(History::Postgres(PostgresHistory::open(&options).await?))
+    };
+    let (history, objects): (Result<History, BuildError>, _) =
+        tokio::join!(history, kube::Objects::open(choice, metrics));
+    let store = objects?.with_history(history?);
+    if choice.history.is_none() {
+        events::HistoryNotKept.emit();
+    }
+    Ok(store)
 }
 
 fn policy(config: &Config) -> Policy {

@@ -57,6 +57,24 @@ pub struct RouteLabel {
     pub route: &'static str,
 }
 
+/// `kind="Device|DeviceProcess"`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// Kind of object.
+    pub kind: &'static str,
+}
+
+/// `verb="get|list|watch|create|patch|other",resource="devices|...",code="200"`
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KubeLabels {
+    /// The verb, as RBAC has it.
+    pub verb: &'static str,
+    /// The resource, as RBAC has it.
+    pub resource: &'static str,
+    /// The answer's code; 0 if there was none.
+    pub code: u16,
+}
+
 /// All metrics, and the registry that writes them.
 pub struct Metrics {
     registry: Registry,
@@ -74,6 +92,16 @@ pub struct Metrics {
     pub handshakes: Family<HandshakeLabel, Counter>,
     /// `apollo_gateway_request_duration_seconds`
     pub request_duration: Family<RouteLabel, Histogram>,
+    /// 1 while the store's watch tells of every change.
+    pub watch_up: Gauge,
+    /// Requests to the API server.
+    pub kube_requests: Family<KubeLabels, Counter>,
+    /// Watches that had to list again.
+    pub kube_relists: Family<KindLabel, Counter>,
+    /// Status writes waiting in the queue.
+    pub kube_writes_waiting: Gauge,
+    /// Status writes that needed no request of their own.
+    pub kube_writes_coalesced: Counter,
 }
 
 impl Default for Metrics {
@@ -85,6 +113,11 @@ impl Default for Metrics {
         let status_writes = Family::default();
         let connections = Gauge::default();
         let handshakes = Family::default();
+        let watch_up = Gauge::default();
+        let kube_requests = Family::default();
+        let kube_relists = Family::default();
+        let kube_writes_waiting = Gauge::default();
+        let kube_writes_coalesced = Counter::default();
         let request_duration =
             Family::<RouteLabel, Histogram>::new_with_constructor(|| Histogram::new(DURATION_BUCKETS));
         registry.register("observations", "Observations by verdict", observations.clone());
@@ -106,6 +139,31 @@ impl Default for Metrics {
             "Time from headers to answer",
             request_duration.clone(),
         );
+        registry.register(
+            "watch_up",
+            "1 while the store tells of every change",
+            watch_up.clone(),
+        );
+        registry.register(
+            "kube_requests",
+            "Requests to the API server by verb, resource and status code",
+            kube_requests.clone(),
+        );
+        registry.register(
+            "kube_relists",
+            "Watches that had to list everything again, by kind of object",
+            kube_relists.clone(),
+        );
+        registry.register(
+            "kube_writes_waiting",
+            "Status writes waiting for their turn",
+            kube_writes_waiting.clone(),
+        );
+        registry.register(
+            "kube_writes_coalesced",
+            "Status writes that went along with another of the same object",
+            kube_writes_coalesced.clone(),
+        );
         Self {
             registry,
             observations,
@@ -115,6 +173,11 @@ impl Default for Metrics {
             connections,
             handshakes,
             request_duration,
+            watch_up,
+            kube_requests,
+            kube_relists,
+            kube_writes_waiting,
+            kube_writes_coalesced,
         }
     }
 }

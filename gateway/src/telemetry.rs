@@ -6,8 +6,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::LogFormat;
 
-/// What is logged without `RUST_LOG`: our own story, and of the libraries only what is wrong.
-const DEFAULT_FILTER: &str = "warn,apollo_gateway=info,apollo_security=info";
+/// What is logged without `RUST_LOG`: our own story, and of the libraries only what is wrong. kube's client logs every
+/// answer that is an error, also those that we expect or tell once in our own words.
+const DEFAULT_FILTER: &str = "warn,apollo_gateway=info,apollo_security=info,kube_client=off,kube_runtime=off";
 
 /// Starts logging. Called once, by `main`; a filter that cannot be read is reported and replaced by the default.
 pub fn init(format: LogFormat) {

@@ -57,6 +57,24 @@ fn specs_have_no_defaults_and_no_nulls() {
     }
 }
 
+/// What `kubectl apply` would warn of, and what the schema adds to the types has its place in them.
+#[test]
+fn formats_are_those_of_openapi_and_every_addition_is_there() {
+    let text = format!("{} {}", version(0), version(1));
+    assert!(!text.contains("uint"), "{text}");
+    for expected in [
+        "x-kubernetes-list-map-keys",
+        "x-kubernetes-validations",
+        "self[0] != ''",
+        "1s to 366d",
+        r"^[^\\x00]*$",
+        "^[0-9a-f]{16}$",
+        "^[0-9a-f]{8}(-",
+    ] {
+        assert!(text.contains(expected), "{expected}");
+    }
+}
+
 #[test]
 fn the_schema_knows_the_fields_of_a_spec() {
     let schema = version(1)["schema"]["openAPIV3Schema"]["properties"]["spec"].clone();

@@ -22,6 +22,37 @@ pub struct Candidate {
     pub corrected_at: Option<UnixMillis>,
 }
 
+/// What a status write means, apart from the version it was computed from: enough to compute it again on a newer
+/// version of the object (`writes`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StatusJoin {
+    /// The observation that wants to become the status; `None` for a write that only brings conditions in line.
+    pub candidate: Option<Candidate>,
+    /// The device's state as the writer knew it.
+    pub device_state: DeviceState,
+    /// How the writer knew it.
+    pub state_from: StateSource,
+    /// The gateway's time, for receipt and transition times.
+    pub now: UnixMillis,
+}
+
+impl StatusJoin {
+    /// The status `current` should have by this write; `None` if it has it already. The caller has made sure that the
+    /// process is bound to the writer's device.
+    pub fn onto(&self, current: &ProcessObject) -> Option<ProcessStatus> {
+        join_process(current, self.candidate.as_ref(), self.device_state, self.now)
+    }
+}
+
+/// How a writer knows the device's state, and so whether it may still be said of a newer object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StateSource {
+    /// The device itself called: whoever wrote meanwhile, this report was received.
+    Report,
+    /// Its Device was read. Whoever wrote the process meanwhile may have known a later state.
+    DeviceObject,
+}
+
 /// The status `current` should have, given a candidate from the device it is bound to and that device's
 /// state; `None` if it has it already.
 ///

@@ -23,5 +23,6 @@ pub mod reconcile;
 pub mod store;
 pub mod time;
 pub mod tracker;
+pub mod writes;
 
 mod verdict;

@@ -8,7 +8,7 @@ use apollo_wire::{DeviceName, UnixMillis};
 
 use crate::{
     exchange::WriteTally,
-    join::join_process,
+    join::{StateSource, StatusJoin, join_process},
     machine::{Machine, Retries, Step},
     object::{DeviceState, ProcessObject, ProcessStatus, Versioned},
     policy::Policy,
@@ -106,10 +106,17 @@ impl Reconcile {
 
     fn on_processes(&mut self, processes: &[Versioned<ProcessObject>]) -> Step<Reconciled> {
         let write = |read: &Versioned<ProcessObject>| {
+            let join = StatusJoin {
+                candidate: None,
+                device_state: self.state,
+                state_from: StateSource::DeviceObject,
+                now: self.now,
+            };
             Some(StatusWrite {
                 process: read.object.process.clone(),
                 expected: read.version.clone(),
-                status: repaired(&read.object, self.state, self.now)?,
+                status: join.onto(&read.object)?,
+                join,
             })
         };
         let own = processes.iter().filter(|read| read.object.device == self.device);
@@ -121,7 +128,10 @@ impl Reconcile {
         self.awaiting = Awaiting::Statuses {
             writes: count(writes.len()),
         };
-        Step::Request(StoreRequest::ReplaceProcessStatuses { writes })
+        Step::Request(StoreRequest::ReplaceProcessStatuses {
+            device: self.device.clone(),
+            writes,
+        })
     }
 
     fn on_statuses(&mut self, writes: u32, outcomes: &[WriteOutcome]) -> Step<Reconciled> {

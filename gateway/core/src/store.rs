@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use apollo_wire::{DeviceName, Epoch, Gap, InstanceId, Observation, ProcessRef, Sequence, UnixMillis};
 
-use crate::object::{DeviceObject, DeviceStatus, ProcessObject, ProcessStatus, ResourceVersion, Versioned};
+use crate::{
+    join::StatusJoin,
+    object::{DeviceObject, DeviceStatus, ProcessObject, ProcessStatus, ResourceVersion, Versioned},
+};
 
 /// Where a read may be answered from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +95,8 @@ pub enum StoreRequest {
     /// Replace statuses, each if its version is still the expected one; each alone. Answer:
     /// [`StoreReply::StatusesWritten`] with one outcome per write, in order.
     ReplaceProcessStatuses {
+        /// Whose machine writes: the processes must be bound to it.
+        device: DeviceName,
         /// The writes, at most one per object.
         writes: Vec<StatusWrite>,
     },
@@ -116,6 +121,8 @@ pub struct StatusWrite {
     pub expected: ResourceVersion,
     /// The new status.
     pub status: ProcessStatus,
+    /// What it was joined from, for a store that folds writes which wait for one object (`writes`).
+    pub join: StatusJoin,
 }
 
 /// One observation as history keeps it.

@@ -12,7 +12,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use crate::{metrics::Metrics, service::Service, store::embedded::EmbeddedStore};
+use crate::{metrics::Metrics, service::Service, store::chosen::ChosenStore};
 
 mod connections;
 mod dashboard;
@@ -45,7 +45,7 @@ pub struct Admin {
 
 /// What the handlers look at.
 struct View {
-    service: Arc<Service<EmbeddedStore>>,
+    service: Arc<Service<ChosenStore>>,
     metrics: Arc<Metrics>,
 }
 
@@ -61,7 +61,7 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, BindError> {
 
 impl Admin {
     /// A server on an open port.
-    pub fn new(listener: Listener, service: Arc<Service<EmbeddedStore>>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(listener: Listener, service: Arc<Service<ChosenStore>>, metrics: Arc<Metrics>) -> Self {
         let router = Router::new()
             .route("/healthz", get(async || "ok\n"))
             .route("/readyz", get(ready))
@@ -85,13 +85,17 @@ impl Admin {
 /// 200 when devices are served as they should be; else 503 and why.
 async fn ready(State(view): State<Arc<View>>) -> (StatusCode, String) {
     let service = &view.service;
-    let checks = [
-        (service.lifecycle().is_draining(), "draining"),
-        (!service.index.is_ready(), "the desired index is not complete yet"),
-        (!service.store().is_working(), "the store does not work"),
-    ];
-    match checks.into_iter().find(|(failing, _)| *failing) {
-        Some((_, reason)) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
+    let store = service.store().problem();
+    let reason = if service.lifecycle().is_draining() {
+        Some("draining".to_owned())
+    } else if !service.index.is_ready() {
+        let index = "the desired index is not complete yet";
+        Some(store.map_or(index.to_owned(), |store| format!("{index}: {store}")))
+    } else {
+        store
+    };
+    match reason {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }

@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 
 use super::View;
 use crate::{
-    commands::get::object_json,
     manifest::Kind,
-    store::embedded::{EmbeddedReader, ObjectFilter, ObservationFilter, StoreError},
+    store::{ObservationFilter, chosen::BrowseError},
 };
 
 /// Items without `limit`: a screenful.
@@ -27,18 +26,6 @@ const LIMIT_MAX: usize = 1000;
 pub(super) struct Wanted {
     device: Option<String>,
     limit: Option<usize>,
-}
-
-/// Why a list ended early, or there is none.
-#[derive(Debug, thiserror::Error)]
-enum Stopped {
-    /// As many as were asked for.
-    #[error("limit reached")]
-    Limit,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("the store cannot be opened")]
-    Open,
 }
 
 type Answer = Result<Json<Value>, (StatusCode, String)>;
@@ -60,63 +47,20 @@ pub(super) async fn observations(State(view): State<Arc<View>>, Query(wanted): Q
         device: wanted.device()?,
         ..ObservationFilter::default()
     };
-    collect(view, limit, move |reader, keep| {
-        reader.each_observation(&filter, |observation| keep(Ok(json!(observation))))
-    })
-    .await
-    .map(|items| Json(Value::Array(items)))
+    let items = view.service.store().observations(filter, limit).await;
+    items.map(|items| Json(Value::Array(items))).map_err(unavailable)
 }
 
 async fn objects(view: Arc<View>, kind: Kind, wanted: Wanted) -> Answer {
-    let limit = wanted.limit()?;
-    let filter = ObjectFilter {
-        namespace: None,
-        device: wanted.device()?,
-    };
-    let items = collect(view, limit, move |reader, keep| {
-        reader.each_object(kind, &filter, |record| keep(object_json(&record)))
-    });
-    Ok(Json(
-        json!({"apiVersion": "v1", "kind": "List", "items": items.await?}),
-    ))
+    let (limit, device) = (wanted.limit()?, wanted.device()?);
+    let items = view.service.store().objects(kind, device, limit).await;
+    items
+        .map(|items| Json(json!({"apiVersion": "v1", "kind": "List", "items": items})))
+        .map_err(unavailable)
 }
 
-/// Reads on a thread that may block, up to `limit` items.
-async fn collect(
-    view: Arc<View>,
-    limit: usize,
-    read: impl FnOnce(
-        &EmbeddedReader,
-        &mut dyn FnMut(Result<Value, StoreError>) -> Result<(), Stopped>,
-    ) -> Result<(), Stopped>
-    + Send
-    + 'static,
-) -> Result<Vec<Value>, (StatusCode, String)> {
-    let path = view.service.store().path().to_owned();
-    let reading = tokio::task::spawn_blocking(move || {
-        let reader = EmbeddedReader::open(&path).map_err(|_| Stopped::Open)?;
-        let mut items = Vec::new();
-        let read = read(&reader, &mut |item| {
-            items.push(item?);
-            if items.len() >= limit {
-                Err(Stopped::Limit)
-            } else {
-                Ok(())
-            }
-        });
-        match read {
-            Ok(()) | Err(Stopped::Limit) => Ok(items),
-            Err(other) => Err(other),
-        }
-    });
-    match reading.await {
-        Ok(Ok(items)) => Ok(items),
-        Ok(Err(stopped)) => Err((StatusCode::SERVICE_UNAVAILABLE, format!("{stopped}\n"))),
-        Err(_) => Err((
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the gateway is stopping\n".to_owned(),
-        )),
-    }
+fn unavailable(error: BrowseError) -> (StatusCode, String) {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n"))
 }
 
 impl Wanted {

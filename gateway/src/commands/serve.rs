@@ -10,6 +10,10 @@ use crate::{
     config::{self, Config, Layers},
     exit::Failure,
     gateway::{BuildError, Gateway},
+    store::{
+        kube::{self, PreflightError},
+        postgres::OpenHistoryError,
+    },
 };
 
 /// `serve`. Values are text here: [`config`] reads them together with the environment and the file, and reports all that
@@ -22,7 +26,8 @@ stale-after and APOLLO_GATEWAY_STALE_AFTER. A flag beats the environment beats t
 Examples:
   apollo-gateway serve --tls-cert pki/gateway.pem --tls-key pki/gateway.key --client-ca pki/ca.pem
   apollo-gateway serve --config /etc/apollo/gateway.toml --listen 0.0.0.0:4433 --listen '[::]:4434'
-  apollo-gateway serve --config /etc/apollo/gateway.toml --check-config"
+  apollo-gateway serve --config /etc/apollo/gateway.toml --check-config
+  apollo-gateway serve --config /etc/apollo/gateway.toml --store kube --history postgres://apollo@db/apollo"
 )]
 pub struct ServeArgs {
     /// UDP address for devices, HTTP/3 (repeatable) [default: 0.0.0.0:4433]
@@ -32,8 +37,23 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
     /// Where objects and history live [default: embedded:./apollo-gateway.db]
-    #[arg(long, value_name = "embedded:PATH")]
+    #[arg(long, value_name = "embedded:PATH|kube")]
     store: Option<String>,
+    /// Kubeconfig of the kube store [default: $KUBECONFIG, ~/.kube/config, else the pod's service account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<String>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Serve only the DeviceProcesses of this namespace [default: all]
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Where the kube store keeps history [default: none]
+    #[arg(long, value_name = "postgres://...|none")]
+    history: Option<String>,
+    /// Delete history that is older; at least --max-age [default: keep it]
+    #[arg(long, value_name = "DURATION")]
+    history_retention: Option<String>,
     /// The gateway's certificate chain, PEM; reloaded on change
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -78,6 +98,11 @@ impl ServeArgs {
         for (key, value) in [
             ("admin-listen", &self.admin_listen),
             ("store", &self.store),
+            ("kubeconfig", &self.kubeconfig),
+            ("context", &self.context),
+            ("namespace", &self.namespace),
+            ("history", &self.history),
+            ("history-retention", &self.history_retention),
             ("tls-cert", &self.tls_cert),
             ("tls-key", &self.tls_key),
             ("client-ca", &self.client_ca),
@@ -152,7 +177,13 @@ async fn serve(config: &Config) -> Result<(), Failure> {
 fn failure(error: BuildError) -> Failure {
     match error {
         BuildError::Tls(_) => Failure::Usage(error.into()),
-        BuildError::Store(_) => Failure::Storage(error.into()),
+        BuildError::Kube(kube::OpenError::Connect(_)) | BuildError::History(OpenHistoryError::Url(_)) => {
+            Failure::Usage(error.into())
+        }
+        BuildError::Kube(kube::OpenError::Preflight(PreflightError::Unreachable { .. })) => {
+            Failure::Unreachable(error.into())
+        }
+        BuildError::Store(_) | BuildError::Kube(_) | BuildError::History(_) => Failure::Storage(error.into()),
         BuildError::Listen(_) | BuildError::Admin(_) => Failure::Failed(error.into()),
     }
 }

@@ -3,10 +3,15 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// The keys, as flags and as keys of the file; the environment variable is `APOLLO_GATEWAY_` and the name in capitals.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 17] = [
     "listen",
     "admin-listen",
     "store",
+    "kubeconfig",
+    "context",
+    "namespace",
+    "history",
+    "history-retention",
     "tls-cert",
     "tls-key",
     "client-ca",

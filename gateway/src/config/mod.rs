@@ -4,11 +4,13 @@
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 mod file;
+mod history;
 mod layers;
 mod parse;
 mod print;
 mod resolve;
 
+pub use history::HistoryUrl;
 pub use layers::{Layers, Origin};
 pub use print::print;
 pub use resolve::{ConfigError, Problem, resolve};
@@ -43,6 +45,23 @@ pub struct Config {
 pub enum StoreChoice {
     /// One SQLite file.
     Embedded(PathBuf),
+    /// Objects in Kubernetes, history beside it.
+    Kube(KubeChoice),
+}
+
+/// Which cluster, how to get into it, and where history goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KubeChoice {
+    /// `--kubeconfig`; `$KUBECONFIG`, `~/.kube/config` or the pod's own account if absent.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context` of the kubeconfig; its current one if absent.
+    pub context: Option<String>,
+    /// `--namespace`: only DeviceProcesses of this namespace; all if absent.
+    pub namespace: Option<String>,
+    /// `--history`; `None` keeps none.
+    pub history: Option<HistoryUrl>,
+    /// `--history-retention`; `None` keeps it for ever.
+    pub history_retention: Option<Duration>,
 }
 
 /// PEM files, read at start and again when they change.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{BodyLimit, Register};
+use super::{BodyLimit, HistoryUrl, Register};
 
 /// Longest duration anybody means: times further off than a century are typing errors.
 const DURATION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -36,6 +36,30 @@ pub(super) fn register(text: &str) -> Result<Register, String> {
         "manual" => Ok(Register::Manual),
         _ => Err(format!("{text:?} is neither auto nor manual")),
     }
+}
+
+/// `--context`: any name a kubeconfig may hold.
+pub(super) fn context(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is empty, expected the name of a context".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// `--namespace`: the name of a namespace, which is that of a process's too (DNS-1123).
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    apollo_wire::ProcessRef::new(text, "any")
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("{text:?} is not the name of a namespace"))
+}
+
+/// `--history`: the inner `None` is "none". A URL is not repeated in the message: it may hold a password.
+pub(super) fn history(text: &str) -> Result<Option<HistoryUrl>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let refused = || "is neither none nor a URL such as postgres://user:password@host:5432/apollo".to_owned();
+    HistoryUrl::new(text).map(Some).ok_or_else(refused)
 }
 
 /// A size: digits and one of B, KiB, MiB, GiB (or kB, MB, GB), or nothing.

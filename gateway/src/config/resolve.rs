@@ -3,10 +3,19 @@
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use super::{
-    Config, StoreChoice, TlsFiles, file,
+    Config, KubeChoice, StoreChoice, TlsFiles, file,
     layers::{KEYS, Layers, Origin, Raw},
     parse,
 };
+
+/// Keys that say something about the Kubernetes store alone.
+const KUBE_KEYS: [&str; 5] = [
+    "kubeconfig",
+    "context",
+    "namespace",
+    "history",
+    "history-retention",
+];
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +79,7 @@ impl Resolver<'_> {
         let admin_listen = self.one("admin-listen", Some("127.0.0.1:9090"), |text, _| {
             parse::address(text)
         });
-        let store = self.one("store", Some("embedded:./apollo-gateway.db"), store);
+        let store = self.store();
         let certificate = self.one("tls-cert", None, path);
         let key = self.one("tls-key", None, path);
         let client_ca = self.one("client-ca", None, path);
@@ -80,6 +89,7 @@ impl Resolver<'_> {
         let max_age = self.duration("max-age", "400d");
         let shutdown_grace = self.duration("shutdown-grace", "25s");
         let register = self.one("register", Some("auto"), |text, _| parse::register(text));
+        self.refuse_short_retention(store.as_ref(), max_age);
         Some(Config {
             listen: listen?,
             admin_listen: admin_listen?,
@@ -96,6 +106,78 @@ impl Resolver<'_> {
             shutdown_grace: shutdown_grace?,
             register: register?,
         })
+    }
+
+    /// `--store` and what belongs to it.
+    fn store(&mut self) -> Option<StoreChoice> {
+        let kind = self.one("store", Some("embedded:./apollo-gateway.db"), store);
+        let kube = self.kube();
+        match kind? {
+            StoreKind::Kube => kube.map(StoreChoice::Kube),
+            StoreKind::Embedded(path) => {
+                // A flag without an effect would hide that somebody meant the other store.
+                for key in KUBE_KEYS {
+                    if let Some(origin) = self.origins.remove(key) {
+                        self.problems.push(Problem::new(
+                            origin.to_string(),
+                            "is for --store kube only".to_owned(),
+                        ));
+                    }
+                }
+                Some(StoreChoice::Embedded(path))
+            }
+        }
+    }
+
+    /// Every value is looked at, as in [`Self::config`].
+    fn kube(&mut self) -> Option<KubeChoice> {
+        let kubeconfig = self.optional("kubeconfig", path);
+        let context = self.optional("context", |text, _| parse::context(text));
+        let namespace = self.optional("namespace", |text, _| parse::namespace(text));
+        let history = self.optional("history", |text, _| parse::history(text));
+        let history_retention = self.optional("history-retention", |text, _| parse::duration(text));
+        Some(KubeChoice {
+            kubeconfig: kubeconfig?,
+            context: context?,
+            namespace: namespace?,
+            history: history?.flatten(),
+            history_retention: history_retention?,
+        })
+    }
+
+    /// A row that is gone from history while its observation would still be accepted would count twice.
+    fn refuse_short_retention(&mut self, store: Option<&StoreChoice>, max_age: Option<Duration>) {
+        let Some(StoreChoice::Kube(kube)) = store else {
+            return;
+        };
+        if let (Some(retention), Some(max_age)) = (kube.history_retention, max_age)
+            && retention < max_age
+        {
+            let origin = self.origins.get("history-retention").map(ToString::to_string);
+            self.problems.push(Problem::new(
+                origin.unwrap_or_default(),
+                format!(
+                    "is shorter than max-age ({}): an observation could count twice",
+                    humantime::format_duration(max_age)
+                ),
+            ));
+        }
+    }
+
+    /// A key that may be absent: the outer `None` is a value that is wrong.
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str, &Origin) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        if !self.is_given(key) {
+            return Some(None);
+        }
+        self.one(key, None, parse).map(Some)
+    }
+
+    fn is_given(&self, key: &'static str) -> bool {
+        self.layers.flag(key).is_some() || self.layers.variable(key).is_some() || self.file.contains_key(key)
     }
 
     fn raw(&mut self, key: &'static str, default: Option<&str>) -> Option<Raw> {
@@ -187,15 +269,18 @@ fn path(text: &str, origin: &Origin) -> Result<PathBuf, String> {
     Ok(file::beside(origin, PathBuf::from(text)))
 }
 
-fn store(text: &str, origin: &Origin) -> Result<StoreChoice, String> {
+enum StoreKind {
+    Embedded(PathBuf),
+    Kube,
+}
+
+fn store(text: &str, origin: &Origin) -> Result<StoreKind, String> {
     match text.split_once(':') {
         Some(("embedded", path)) if !path.is_empty() => {
-            Ok(StoreChoice::Embedded(file::beside(origin, PathBuf::from(path))))
+            Ok(StoreKind::Embedded(file::beside(origin, PathBuf::from(path))))
         }
-        _ if text == "kube" => {
-            Err("the kube store is not supported in this version, use embedded:PATH".to_owned())
-        }
-        _ => Err(format!("{text:?} is not embedded:PATH")),
+        _ if text == "kube" => Ok(StoreKind::Kube),
+        _ => Err(format!("{text:?} is neither embedded:PATH nor kube")),
     }
 }
 
@@ -257,7 +342,7 @@ mod tests {
         let layers = layers(
             &[
                 ("listen", "nowhere"),
-                ("store", "kube"),
+                ("store", "etcd"),
                 ("tls-cert", "c"),
                 ("tls-key", "k"),
             ],
@@ -269,13 +354,59 @@ mod tests {
         let text = resolve(&layers).unwrap_err().to_string();
         for expected in [
             "--listen: \"nowhere\"",
-            "--store: the kube store is not supported in this version",
+            "--store: \"etcd\" is neither embedded:PATH nor kube",
             "--client-ca: is required",
             "APOLLO_GATEWAY_MAX_BODY: \"1\"",
             "APOLLO_GATEWAY_STALEAFTER: is not a variable",
         ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
+    }
+
+    #[test]
+    fn the_kube_store_takes_its_flags_and_the_embedded_one_refuses_them() {
+        let mut flags = TLS.to_vec();
+        flags.extend([
+            ("kubeconfig", "k.yaml"),
+            ("context", "staging"),
+            ("namespace", "buoys"),
+            ("history", "postgres://a:b@db/apollo"),
+            ("history-retention", "400d"),
+        ]);
+        let text = resolve(&layers(&flags, &[])).unwrap_err().to_string();
+        for key in KUBE_KEYS {
+            assert!(
+                text.contains(&format!("--{key}: is for --store kube only")),
+                "{text}"
+            );
+        }
+        flags.push(("store", "kube"));
+        let StoreChoice::Kube(kube) = resolve(&layers(&flags, &[])).unwrap().0.store else {
+            panic!("the kube store was asked for");
+        };
+        assert_eq!(kube.namespace.as_deref(), Some("buoys"));
+        assert_eq!(kube.history.unwrap().as_str(), "postgres://a:b@db/apollo");
+        let bare = [TLS.as_slice(), &[("store", "kube"), ("history", "none")]].concat();
+        let bare = resolve(&layers(&bare, &[])).unwrap().0.store;
+        assert_eq!(bare, StoreChoice::Kube(KubeChoice::default()));
+    }
+
+    #[test]
+    fn history_is_kept_as_long_as_observations_are_taken() {
+        let retention = |retention| {
+            let kube = [
+                ("store", "kube"),
+                ("max-age", "10d"),
+                ("history-retention", retention),
+            ];
+            resolve(&layers(&[TLS.as_slice(), &kube].concat(), &[]))
+        };
+        assert!(retention("10d").is_ok());
+        let text = retention("9d 23h 59m 59s").unwrap_err().to_string();
+        assert!(
+            text.contains("--history-retention: is shorter than max-age"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod device;
 mod device_process;
+mod schema;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -15,8 +16,8 @@ pub use device_process::{DeviceProcess, DeviceProcessSpec};
 /// Both definitions, with the name of the file under `deploy/crds/` that holds each.
 pub fn definitions() -> [(&'static str, CustomResourceDefinition); 2] {
     [
-        ("devices.yaml", Device::crd()),
-        ("deviceprocesses.yaml", DeviceProcess::crd()),
+        ("devices.yaml", schema::refined(&Device::crd())),
+        ("deviceprocesses.yaml", schema::refined(&DeviceProcess::crd())),
     ]
 }
 

@@ -29,6 +29,7 @@ impl<S: Store> Service<S> {
             self.follow_watch().await;
             // Without news the index would slowly become a lie: not ready, and polls are sent elsewhere.
             self.index.set_ready(false);
+            self.metrics.watch_up.set(0);
             events::WatchEnded.emit();
             tokio::time::sleep(PAUSE).await;
         }
@@ -80,6 +81,7 @@ impl<S: Store> Following<'_, S> {
                     index.replace(told);
                 }
                 index.set_ready(true);
+                self.service.metrics.watch_up.set(1);
             }
         }
     }

@@ -1,6 +1,11 @@
 //! Where objects and history live. [`Store`] is all that the rest of the gateway knows of a store.
 
+pub mod chosen;
 pub mod embedded;
+pub mod history;
+pub mod kube;
+mod observation;
+pub mod postgres;
 
 use std::future::Future;
 
@@ -10,6 +15,8 @@ use apollo_gateway_core::{
 };
 use apollo_wire::{DeviceName, ProcessRef};
 use tokio::sync::mpsc;
+
+pub use observation::{ObservationFilter, ObservationRecord};
 
 /// Carries out the core's requests and tells of changes.
 pub trait Store: Send + Sync + 'static {

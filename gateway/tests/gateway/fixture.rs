@@ -84,7 +84,9 @@ impl Fixture {
         let gateway = Gateway::build(&config).await.unwrap();
         let (udp, admin) = gateway.addresses();
         let (udp, admin) = (udp[0], admin);
-        let StoreChoice::Embedded(path) = &config.store;
+        let StoreChoice::Embedded(path) = &config.store else {
+            panic!("these tests run on the embedded store");
+        };
         prepare(path);
         let (stop, stopped) = oneshot::channel::<()>();
         let (announce, serving) = oneshot::channel::<()>();

@@ -1,16 +1,19 @@
 //! What every store must do, whatever it is made of: written against `impl Store` and run for each of them.
 
+mod history;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use apollo_gateway::store::{Change, Store};
 use apollo_gateway_core::{
-    object::{DeviceStatus, ProcessObject, ProcessStatus, Versioned},
-    store::{Freshness, HistoryRow, OnConflict, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
+    join::{Candidate, StateSource, StatusJoin},
+    object::{DeviceState, DeviceStatus, ProcessObject, SyncPoint, Versioned},
+    store::{Freshness, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
 };
-use apollo_wire::{Clock, ProcessRef, ProcessState, UnixMillis};
+use apollo_wire::{Observation, ProcessRef, ProcessState, UnixMillis};
 use tokio::sync::mpsc;
 
-use crate::store_values::{append, device, instance, process, row};
+use crate::store_values::{device, process};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,20 +52,44 @@ async fn bound(store: &impl Store, device_name: &str, named: &[&str]) -> Vec<Ver
     }
 }
 
-async fn write_status(
-    store: &impl Store,
-    read: &Versioned<ProcessObject>,
-    status: ProcessStatus,
-) -> WriteOutcome {
-    let write = StatusWrite {
+/// A write of what a device saw; `restarts` is also its place among what the device saw.
+fn seen(read: &Versioned<ProcessObject>, restarts: u32) -> StatusWrite {
+    let mut observation = Observation::new(
+        restarts.into(),
+        read.object.process.clone(),
+        UnixMillis::saturating(1_000),
+    );
+    observation.state = Some(ProcessState::Running);
+    observation.restarts = Some(restarts);
+    let join = StatusJoin {
+        candidate: Some(Candidate {
+            sync: SyncPoint {
+                epoch: 1,
+                sequence: restarts.into(),
+            },
+            observation,
+            corrected_at: None,
+        }),
+        device_state: DeviceState::Connected,
+        // Such a write is never carried over to a version it was not computed from.
+        state_from: StateSource::DeviceObject,
+        now: UnixMillis::saturating(2_000),
+    };
+    StatusWrite {
         process: read.object.process.clone(),
         expected: read.version.clone(),
-        status,
+        status: join.onto(&read.object).unwrap(),
+        join,
+    }
+}
+
+/// Writes the status of a process that is bound to the device of these tests.
+async fn write(store: &impl Store, write: StatusWrite) -> WriteOutcome {
+    let request = StoreRequest::ReplaceProcessStatuses {
+        device: device("buoy"),
+        writes: vec![write],
     };
-    match store
-        .execute(StoreRequest::ReplaceProcessStatuses { writes: vec![write] })
-        .await
-    {
+    match store.execute(request).await {
         StoreReply::StatusesWritten(outcomes) => outcomes.into_iter().next().unwrap(),
         other => panic!("{other:?}"),
     }
@@ -72,14 +99,10 @@ async fn write_status(
 pub(crate) async fn a_status_write_needs_the_version_it_was_computed_from(replicas: &impl Replicas) {
     replicas.apply(&process_yaml("p", "buoy", "true")).await;
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    let status = |restarts| ProcessStatus {
-        restarts: Some(restarts),
-        ..ProcessStatus::default()
-    };
-    let first = write_status(replicas.first(), &read, status(1)).await;
+    let first = write(replicas.first(), seen(&read, 1)).await;
     assert!(matches!(first, WriteOutcome::Written(_)), "{first:?}");
     assert_eq!(
-        write_status(replicas.second(), &read, status(2)).await,
+        write(replicas.second(), seen(&read, 2)).await,
         WriteOutcome::Conflict
     );
     let now = bound(replicas.second(), "buoy", &[]).await.remove(0);
@@ -90,10 +113,7 @@ pub(crate) async fn a_status_write_needs_the_version_it_was_computed_from(replic
         (read.object.generation, &read.object.spec)
     );
     replicas.delete_process(&process("p")).await;
-    assert_eq!(
-        write_status(replicas.first(), &now, status(3)).await,
-        WriteOutcome::Gone
-    );
+    assert_eq!(write(replicas.first(), seen(&now, 3)).await, WriteOutcome::Gone);
 }
 
 /// G-03: two replicas that re-read and try again after a conflict lose no update.
@@ -104,9 +124,11 @@ pub(crate) async fn two_replicas_at_once_lose_no_update(replicas: &impl Replicas
         for _ in 0..EACH {
             loop {
                 let read = bound(store, "buoy", &[]).await.remove(0);
-                let mut status = read.object.status.clone();
-                status.restarts = Some(status.restarts.unwrap_or(0) + 1);
-                if matches!(write_status(store, &read, status).await, WriteOutcome::Written(_)) {
+                let restarts = read.object.status.restarts.unwrap_or(0) + 1;
+                if matches!(
+                    write(store, seen(&read, restarts)).await,
+                    WriteOutcome::Written(_)
+                ) {
                     break;
                 }
             }
@@ -121,11 +143,13 @@ pub(crate) async fn two_replicas_at_once_lose_no_update(replicas: &impl Replicas
 pub(crate) async fn foreign_fields_of_a_status_are_kept(replicas: &impl Replicas) {
     replicas.apply(&process_yaml("p", "buoy", "true")).await;
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    let mut status = ProcessStatus::default();
-    status
+    let mut first = seen(&read, 1);
+    first
+        .status
         .foreign
         .insert("somebodyElse".to_owned(), serde_json::json!({"a": [1]}));
-    write_status(replicas.first(), &read, status.clone()).await;
+    let status = first.status.clone();
+    write(replicas.first(), first).await;
     assert_eq!(
         bound(replicas.second(), "buoy", &[])
             .await
@@ -175,107 +199,30 @@ pub(crate) async fn processes_are_read_by_device_and_by_name(replicas: &impl Rep
     assert_eq!(names, ["a", "b", "c"]);
 }
 
-/// G-04: history is a set; appending in pieces, twice and out of order gives the same as appending once.
+/// See [`history`].
 pub(crate) async fn history_is_a_set(replicas: &impl Replicas) {
-    let rows = |seqs: &[u64]| seqs.iter().map(|seq| row(*seq)).collect::<Vec<_>>();
-    let appended = |new: &[bool], highest| StoreReply::HistoryAppended {
-        new: new.to_vec(),
-        highest,
-    };
-    let first = replicas
-        .first()
-        .execute(append("buoy", 1, rows(&[5, 3, 9])))
-        .await;
-    assert_eq!(first, appended(&[true; 3], 9));
-    let again = replicas
-        .second()
-        .execute(append("buoy", 1, rows(&[3, 4, 9, 4])))
-        .await;
-    assert_eq!(again, appended(&[false, true, false, false], 9));
-    let other_device = replicas.second().execute(append("truck", 1, rows(&[3]))).await;
-    assert_eq!(other_device, appended(&[true], 3));
-    for (name, of, highest) in [("buoy", 1, 9), ("truck", 1, 3), ("buoy", 2, 0)] {
-        let request = StoreRequest::ReadHighest {
-            device: device(name),
-            instance: instance(of),
-        };
-        assert_eq!(
-            replicas.first().execute(request).await,
-            StoreReply::Highest(highest),
-            "{name} {of}"
-        );
-    }
+    let (first, second) = (replicas.first(), replicas.second());
+    history::is_a_set(
+        async |r| first.execute(r).await,
+        async |r| second.execute(r).await,
+    )
+    .await;
 }
 
-/// where a copy must be told from a retry, other content refuses the whole append, gaps included; the same content
-/// with its clock judged anew does not.
+/// See [`history`].
 pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(replicas: &impl Replicas) {
-    let strictly = |rows: Vec<HistoryRow>| {
-        let mut request = append("buoy", 1, rows);
-        if let StoreRequest::AppendHistory { on_conflict, .. } = &mut request {
-            *on_conflict = OnConflict::RefuseOther;
-        }
-        request
-    };
-    replicas
-        .first()
-        .execute(append("buoy", 1, vec![row(3), row(5)]))
-        .await;
-    let mut retry = row(5);
-    retry.observation.clock = Clock::Unknown;
-    retry.orphaned = true;
-    let reply = replicas.second().execute(strictly(vec![retry, row(6)])).await;
-    let (new, highest) = (vec![false, true], 6);
-    assert_eq!(reply, StoreReply::HistoryAppended { new, highest });
-    for change in [
-        (|row| row.observation.message = "another".into()) as fn(&mut HistoryRow),
-        |row| row.observation.state = Some(ProcessState::Failed),
-        |row| row.observation.exit_code = Some(0),
-        |row| row.observation.observed_at = UnixMillis::saturating(1_001),
-        |row| row.observation.process = process("q"),
-    ] {
-        let mut other = row(5);
-        change(&mut other);
-        let reply = replicas
-            .second()
-            .execute(strictly(vec![row(7), other, row(8)]))
-            .await;
-        assert_eq!(reply, StoreReply::HistoryDiverged { highest: 6 });
-    }
-    let asked = StoreRequest::ReadSettled {
-        device: device("buoy"),
-        instance: instance(1),
-        sequences: vec![8, 6, 7, 3],
-    };
-    assert_eq!(
-        replicas.first().execute(asked).await,
-        StoreReply::Settled(vec![6, 3]),
-        "nothing of the refused appends was kept"
-    );
+    let (first, second) = (replicas.first(), replicas.second());
+    history::refuses_another_observation_under_the_same_sequence(
+        async |r| first.execute(r).await,
+        async |r| second.execute(r).await,
+    )
+    .await;
 }
 
-/// The greatest sequence that exists is stored; an append without rows is fine.
+/// See [`history`].
 pub(crate) async fn the_ends_of_the_sequences_fit(replicas: &impl Replicas) {
-    let last = apollo_wire::limits::SEQUENCE_MAX;
-    let reply = replicas
-        .first()
-        .execute(append("buoy", 1, vec![row(0), row(last)]))
-        .await;
-    assert_eq!(
-        reply,
-        StoreReply::HistoryAppended {
-            new: vec![true; 2],
-            highest: last
-        }
-    );
-    let nothing = replicas.first().execute(append("truck", 1, vec![])).await;
-    assert_eq!(
-        nothing,
-        StoreReply::HistoryAppended {
-            new: vec![],
-            highest: 0
-        }
-    );
+    let first = replicas.first();
+    history::the_ends_of_the_sequences_fit(async |r| first.execute(r).await).await;
 }
 
 /// G-05: a watch tells what exists, then Synced, then every change, also of the other replica.
@@ -289,15 +236,7 @@ pub(crate) async fn a_watch_tells_of_changes_by_every_replica(replicas: &impl Re
     assert_eq!(known.keys().map(ProcessRef::name).collect::<Vec<_>>(), ["a"]);
 
     let read = bound(replicas.first(), "buoy", &[]).await.remove(0);
-    write_status(
-        replicas.first(),
-        &read,
-        ProcessStatus {
-            restarts: Some(7),
-            ..ProcessStatus::default()
-        },
-    )
-    .await;
+    write(replicas.first(), seen(&read, 7)).await;
     follow(&mut watch, &mut known, |known, _| {
         known[&process("a")].status.restarts == Some(7)
     })

@@ -61,11 +61,14 @@ pub fn gateway_config(bytes: &[u8]) {
 /// What relative paths mean in a working directory.
 fn with_absolute_paths(mut config: Config) -> Config {
     let absolute = |path: &mut PathBuf| *path = std::path::absolute(&path).expect("a path that is not empty");
-    let StoreChoice::Embedded(store) = &mut config.store;
     let tls = &mut config.tls;
-    [store, &mut tls.certificate, &mut tls.key, &mut tls.client_ca]
+    [&mut tls.certificate, &mut tls.key, &mut tls.client_ca]
         .into_iter()
         .for_each(absolute);
+    match &mut config.store {
+        StoreChoice::Embedded(store) => absolute(store),
+        StoreChoice::Kube(kube) => kube.kubeconfig.iter_mut().for_each(absolute),
+    }
     config
 }
 

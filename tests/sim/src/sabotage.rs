@@ -54,13 +54,13 @@ impl Sabotage {
     /// Bends a request to what a store would make of it that does not look at versions.
     pub fn bend(self, store: &mut Store, request: StoreRequest) -> StoreRequest {
         match (self, request) {
-            (Self::IgnoresVersions, StoreRequest::ReplaceProcessStatuses { mut writes }) => {
+            (Self::IgnoresVersions, StoreRequest::ReplaceProcessStatuses { device, mut writes }) => {
                 for write in &mut writes {
                     if let Some(found) = store.objects.process(&write.process) {
                         write.expected = found.version.clone();
                     }
                 }
-                StoreRequest::ReplaceProcessStatuses { writes }
+                StoreRequest::ReplaceProcessStatuses { device, writes }
             }
             (Self::IgnoresVersions, StoreRequest::ReadProcesses { device, named, .. }) => {
                 StoreRequest::ReadProcesses {

@@ -1,23 +1,19 @@
 //! A device in the test's own hands: HTTP/3 with a client certificate, one request at a time, with access to the
 //! QUIC connection for what no well-behaved client sends.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use anyhow::{Context, ensure};
-use bytes::{Buf, Bytes};
-use http::{HeaderMap, Method, Request, header};
+use anyhow::Context;
+use http::{Method, Request};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Identity, PATIENCE, Pki, wait};
-
-type SendRequest = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
-
-/// Largest answer read: the largest desired document the contract allows, with room.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
-/// The name in the gateway's certificate that requests name as authority.
-const AUTHORITY: &str = "localhost";
+use super::{
+    Identity, PATIENCE, Pki, Reply,
+    http3::{self, AUTHORITY, SendRequest},
+    wait,
+};
 
 /// A connected device.
 pub struct Device {
@@ -29,17 +25,6 @@ pub struct Device {
     endpoint: quinn::Endpoint,
 }
 
-/// An answer.
-#[derive(Debug)]
-pub struct Reply {
-    /// HTTP status.
-    pub status: u16,
-    /// Header fields.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
 impl Device {
     /// Connects; without an identity, as a client that has no certificate.
     pub fn connect(gateway: SocketAddr, pki: &Pki, identity: Option<&Identity>) -> anyhow::Result<Self> {
@@ -47,16 +32,17 @@ impl Device {
             .worker_threads(1)
             .enable_all()
             .build()?;
-        let tls = client_config(&pki.ca(), identity)?;
+        let identity = match identity {
+            None => None,
+            Some(identity) => {
+                let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<Vec<_>, _>>()?;
+                Some((chain, PrivateKeyDer::from_pem_file(&identity.key)?))
+            }
+        };
+        let config = http3::client_config(&http3::roots(&pki.ca())?, identity)?;
         let (endpoint, quic, requests) = runtime.block_on(async {
-            let mut endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-            endpoint.set_default_client_config(quic_config(tls)?);
-            let quic = tokio::time::timeout(PATIENCE, endpoint.connect(gateway, AUTHORITY)?).await??;
-            let (mut driver, requests) = h3::client::builder()
-                .send_grease(false)
-                .build::<_, _, Bytes>(h3_quinn::Connection::new(quic.clone()))
-                .await?;
-            tokio::spawn(async move { driver.wait_idle().await });
+            let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+            let (quic, requests) = http3::connect(&endpoint, config, gateway, PATIENCE).await?;
             anyhow::Ok((endpoint, quic, requests))
         })?;
         Ok(Self {
@@ -111,26 +97,7 @@ impl Device {
         }
         let (request, mut requests) = (request.body(())?, self.requests.clone());
         self.block_on(PATIENCE, async move {
-            let mut stream = requests.send_request(request).await?;
-            if let Some(body) = body {
-                // A gateway may answer before it has read all; what it answers is read below.
-                let _: Result<(), _> = stream.send_data(body.into()).await;
-            }
-            let _: Result<(), _> = stream.finish().await;
-            let answer = stream.recv_response().await?;
-            let mut body = Vec::new();
-            while let Some(mut part) = stream.recv_data().await? {
-                ensure!(
-                    body.len() + part.remaining() <= MAX_ANSWER_BYTES,
-                    "answer over {MAX_ANSWER_BYTES} bytes"
-                );
-                body.extend_from_slice(&part.copy_to_bytes(part.remaining()));
-            }
-            Ok(Reply {
-                status: answer.status().as_u16(),
-                headers: answer.headers().clone(),
-                body,
-            })
+            http3::exchange(&mut requests, request, body).await
         })
     }
 
@@ -158,57 +125,4 @@ impl Drop for Device {
             Ok(())
         }));
     }
-}
-
-impl Reply {
-    /// The body as JSON.
-    pub fn json(&self) -> anyhow::Result<Value> {
-        serde_json::from_slice(&self.body).with_context(|| {
-            format!(
-                "status {}: {:?}",
-                self.status,
-                String::from_utf8_lossy(&self.body)
-            )
-        })
-    }
-
-    /// A header field as text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The content type without parameters.
-    pub fn content_type(&self) -> &str {
-        let value = self.header(header::CONTENT_TYPE.as_str()).unwrap_or_default();
-        value.split(';').next().unwrap_or_default()
-    }
-}
-
-/// Keeps a connection for as long as a test may leave it idle.
-fn quic_config(tls: rustls::ClientConfig) -> anyhow::Result<quinn::ClientConfig> {
-    let mut transport = quinn::TransportConfig::default();
-    transport.max_idle_timeout(Some(Duration::from_secs(3_600).try_into()?));
-    let mut config =
-        quinn::ClientConfig::new(Arc::new(quinn::crypto::rustls::QuicClientConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
-}
-
-/// TLS 1.3 for HTTP/3, with the certificate of `identity` if there is one.
-fn client_config(ca: &Path, identity: Option<&Identity>) -> anyhow::Result<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca)?)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(identity) => {
-            let chain = CertificateDer::pem_file_iter(&identity.cert)?.collect::<Result<Vec<_>, _>>()?;
-            builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(&identity.key)?)?
-        }
-    };
-    config.alpn_protocols = vec![b"h3".to_vec()];
-    Ok(config)
 }

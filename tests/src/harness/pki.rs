@@ -56,6 +56,11 @@ impl Pki {
         self.directory.join("ca.pem")
     }
 
+    /// The authority's key, a PEM file.
+    pub fn ca_key(&self) -> PathBuf {
+        self.directory.join("ca.key")
+    }
+
     /// The gateway's certificate, a PEM file.
     pub fn gateway_cert(&self) -> PathBuf {
         self.directory.join("gateway.pem")

@@ -33,9 +33,9 @@ use crate::{
     heartbeat::DeviceFacts,
     judge::{self, Judgement},
     machine::{Machine, Retries, Step},
-    object::{DeviceObject, DeviceStatus, ProcessObject, ProcessStatus, Versioned},
+    object::{DeviceObject, DeviceStatus, ProcessObject, Versioned},
     policy::Policy,
-    store::{Freshness, StatusWrite, StoreReply, StoreRequest},
+    store::{Freshness, StoreReply, StoreRequest},
     time::ClockReading,
     verdict::Settlement,
 };
@@ -246,14 +246,5 @@ impl Machine for Exchange {
             }
             awaiting => self.unavailable(&awaiting, None),
         }
-    }
-}
-
-/// The compare-and-swap that gives a process, as it was read, a new status.
-fn status_write(current: &Versioned<ProcessObject>, status: ProcessStatus) -> StatusWrite {
-    StatusWrite {
-        process: current.object.process.clone(),
-        expected: current.version.clone(),
-        status,
     }
 }

@@ -2,13 +2,13 @@
 
 use apollo_wire::{RejectReason, Sequence};
 
-use super::{AfterDevice, AfterPause, Awaiting, Exchange, Next, Outcome, status_write};
+use super::{AfterDevice, AfterPause, Awaiting, Exchange, Next, Outcome};
 use crate::{
     epoch, heartbeat,
-    join::join_process,
+    join::{StateSource, StatusJoin},
     judge::{self, Judgement},
     machine::Step,
-    object::{DeviceState, ProcessObject, ProcessStatus, Versioned},
+    object::{DeviceState, ProcessObject, Versioned},
     store::{OnConflict, StatusWrite, StoreRequest, WriteOutcome},
     verdict::{self, Settlement},
 };
@@ -126,7 +126,10 @@ impl Exchange {
         self.awaiting = Awaiting::Statuses {
             writes: u32::try_from(writes.len()).unwrap_or(u32::MAX),
         };
-        Step::Request(StoreRequest::ReplaceProcessStatuses { writes })
+        Step::Request(StoreRequest::ReplaceProcessStatuses {
+            device: self.device.clone(),
+            writes,
+        })
     }
 
     fn joined(&self, read: &Versioned<ProcessObject>) -> Option<StatusWrite> {
@@ -139,13 +142,19 @@ impl Exchange {
             .get(&read.object.process)
             .filter(|_| epoch != epoch::FORGOTTEN)
             .map(|observed| observed.in_epoch(epoch));
-        let status: ProcessStatus = join_process(
-            &read.object,
-            candidate.as_ref(),
-            DeviceState::Connected,
-            self.clock.received_at,
-        )?;
-        Some(status_write(read, status))
+        let join = StatusJoin {
+            candidate,
+            device_state: DeviceState::Connected,
+            state_from: StateSource::Report,
+            now: self.clock.received_at,
+        };
+        let status = join.onto(&read.object)?;
+        Some(StatusWrite {
+            process: read.object.process.clone(),
+            expected: read.version.clone(),
+            status,
+            join,
+        })
     }
 
     /// `Gone` needs nothing more: history has the observation, and there is no status any more.

@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use apollo_gateway_core::store::{HistoryRow, OnConflict};
-use apollo_wire::{
-    Clock, DeviceName, Epoch, Gap, GapReason, InstanceId, ProcessRef, ProcessState, Sequence, UnixMillis,
-};
+use apollo_wire::{DeviceName, Epoch, Gap, InstanceId, ProcessRef, Sequence, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::StoreError;
+use crate::store::observation::{clock_number, gap_reason, state_number};
 
 /// The number and the epoch of an instance.
 pub(super) const FIND_INSTANCE: &str = "SELECT id, epoch FROM instances WHERE device = ?1 AND instance = ?2";
@@ -256,33 +255,4 @@ fn values_json(row: &HistoryRow) -> Result<Option<String>, StoreError> {
 
 fn signed(sequence: Sequence) -> Result<i64, StoreError> {
     i64::try_from(sequence).map_err(|_| StoreError::OutOfRange("a sequence of 2^63 or more"))
-}
-
-/// Position in `schema::CLOCKS`.
-fn clock_number(clock: Clock) -> i64 {
-    match clock {
-        Clock::Synced => 0,
-        Clock::Unsynced => 1,
-        Clock::Unknown => 2,
-    }
-}
-
-/// Position in `schema::STATES`.
-fn state_number(state: ProcessState) -> i64 {
-    match state {
-        ProcessState::Pending => 0,
-        ProcessState::Running => 1,
-        ProcessState::Backoff => 2,
-        ProcessState::Succeeded => 3,
-        ProcessState::Failed => 4,
-        ProcessState::Stopped => 5,
-    }
-}
-
-fn gap_reason(reason: GapReason) -> &'static str {
-    match reason {
-        GapReason::QueueFull => "QueueFull",
-        GapReason::Purged => "Purged",
-        GapReason::Corrupt => "Corrupt",
-    }
 }

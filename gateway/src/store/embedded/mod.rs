@@ -32,10 +32,11 @@ use tokio::sync::mpsc;
 
 pub use error::{OpenError, StoreError};
 pub use objects::Applied;
-pub use observations::{ObservationFilter, ObservationRecord};
 pub use open::Missing;
 pub use reader::{EmbeddedReader, ObjectFilter};
 pub use record::ObjectRecord;
+
+pub use super::observation::{ObservationFilter, ObservationRecord};
 
 use super::{Change, Store};
 use crate::manifest::{Manifest, ObjectKey};
@@ -201,7 +202,7 @@ fn write(
             status,
         } => objects::replace_status(connection, &objects::device_key(&device), &expected, &*status)
             .map(StoreReply::Written),
-        StoreRequest::ReplaceProcessStatuses { writes } => writes
+        StoreRequest::ReplaceProcessStatuses { writes, .. } => writes
             .iter()
             .map(|write| {
                 let key = objects::process_key(&write.process);

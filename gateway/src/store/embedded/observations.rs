@@ -1,67 +1,11 @@
 //! Reading history back, row by row: a device's history can be larger than memory.
 
-use apollo_wire::{DeviceName, Epoch, Sequence, UnixMillis};
+use apollo_wire::{DeviceName, Sequence, UnixMillis};
 use rusqlite::{Connection, Row, named_params};
-use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use super::{
-    error::StoreError,
-    schema::{CLOCKS, STATES},
-};
-
-/// Which observations. Every condition that is set must hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ObservationFilter {
-    /// Made by this device.
-    pub device: Option<DeviceName>,
-    /// About processes of this namespace.
-    pub namespace: Option<String>,
-    /// About processes of this name.
-    pub name: Option<String>,
-}
-
-/// One observation of history: the report's fields, always all of them, and what the gateway knows about it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ObservationRecord {
-    /// Who made it.
-    pub device: String,
-    /// Which life of the device, as a number.
-    pub epoch: Epoch,
-    /// Which life of the device, as its UUID.
-    pub instance: String,
-    /// Its sequence in that life.
-    pub seq: Sequence,
-    /// `namespace/name` of the process it is about.
-    pub process: String,
-    /// When, by the device's clock.
-    pub observed_at: UnixMillis,
-    /// When, corrected by the measured skew; `None` if unknown.
-    pub corrected_at: Option<UnixMillis>,
-    /// When the gateway received it.
-    pub received_at: UnixMillis,
-    /// What the device's clock was worth: `synced`, `unsynced` or `unknown`.
-    pub clock: &'static str,
-    /// The process's state.
-    pub state: Option<&'static str>,
-    /// Which spec it was running, 16 hex digits.
-    pub spec_hash: Option<String>,
-    /// Process id.
-    pub pid: Option<u32>,
-    /// Exit code.
-    pub exit_code: Option<i32>,
-    /// Restarts so far.
-    pub restarts: Option<u32>,
-    /// A word for machines.
-    pub reason: String,
-    /// A sentence for people.
-    pub message: String,
-    /// Measurements, as they were stored.
-    pub values: Box<RawValue>,
-    /// No such DeviceProcess existed when it arrived.
-    pub orphaned: bool,
-}
+use super::error::StoreError;
+use crate::store::observation::{CLOCKS, ObservationFilter, ObservationRecord, STATES, name};
 
 /// Which lives a filter looks at; CROSS JOIN keeps SQLite to this order, in which rows come sorted without a sort.
 const FROM: &str = "FROM instances i CROSS JOIN history h ON h.instance_id = i.id \
@@ -136,20 +80,9 @@ fn read(row: &Row<'_>) -> Result<ObservationRecord, StoreError> {
     })
 }
 
-fn name(list: &[&'static str], number: u8) -> Option<&'static str> {
-    list.get(usize::from(number)).copied()
-}
-
 fn damaged(field: &str) -> StoreError {
     StoreError::Damaged {
         object: "an observation".to_owned(),
         detail: format!("{field} is none that this program knows"),
-    }
-}
-
-impl ObservationRecord {
-    /// The measurements as a JSON value.
-    pub fn values(&self) -> Value {
-        serde_json::from_str(self.values.get()).unwrap_or(Value::Null)
     }
 }

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::{history, objects, observations, schema, tombstones, watch};
+use crate::store::ObservationFilter;
 
 fn plan(sql: &str) -> Vec<String> {
     let connection = Connection::open_in_memory().unwrap();
@@ -18,7 +19,7 @@ fn plan(sql: &str) -> Vec<String> {
 
 #[test]
 fn no_request_scans() {
-    let device = observations::ObservationFilter {
+    let device = ObservationFilter {
         device: Some("buoy".parse().unwrap()),
         ..Default::default()
     };
@@ -46,7 +47,7 @@ fn no_request_scans() {
 #[test]
 fn history_is_read_in_order_without_sorting_it() {
     for device in [None, Some("buoy".parse().unwrap())] {
-        let filter = observations::ObservationFilter {
+        let filter = ObservationFilter {
             device,
             ..Default::default()
         };

@@ -7,12 +7,14 @@ use rusqlite::{Connection, named_params};
 
 use super::{
     error::{OpenError, StoreError},
-    objects,
-    observations::{self, ObservationFilter, ObservationRecord},
+    objects, observations,
     open::{self, Missing},
     record::{COLUMNS, ObjectRecord},
 };
-use crate::manifest::{Kind, ObjectKey};
+use crate::{
+    manifest::{Kind, ObjectKey},
+    store::observation::{ObservationFilter, ObservationRecord},
+};
 
 /// Which objects of a kind. Every condition that is set must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

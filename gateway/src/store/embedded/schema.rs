@@ -1,14 +1,11 @@
 //! The file's layout (docs/storage-gateway.md). Version 1; a change makes version 2 and a migration, never an edit.
 
+use crate::store::observation::{CLOCKS, STATES};
+
 /// `PRAGMA application_id`: "Apog" in ASCII, so that a gateway never takes another program's database for its own.
 pub(super) const APPLICATION_ID: i64 = 0x4170_6f67;
 /// `PRAGMA user_version` of this layout.
 pub(super) const VERSION: i64 = 1;
-
-/// States as history stores them: position in this list. Appended to, never reordered.
-pub(super) const STATES: [&str; 6] = ["Pending", "Running", "Backoff", "Succeeded", "Failed", "Stopped"];
-/// Clocks as history stores them: position in this list.
-pub(super) const CLOCKS: [&str; 3] = ["synced", "unsynced", "unknown"];
 
 const TABLES: &str = r"
 -- One counter for every object: the resourceVersion of the latest write, as etcd's revision is.

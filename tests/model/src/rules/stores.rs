@@ -87,7 +87,7 @@ fn writes_nothing(before: &Contents, after: &Contents, request: &StoreRequest, r
             };
             written(outcome) && object(before) == object(after)
         }
-        (StoreRequest::ReplaceProcessStatuses { writes }, StoreReply::StatusesWritten(outcomes)) => {
+        (StoreRequest::ReplaceProcessStatuses { writes, .. }, StoreReply::StatusesWritten(outcomes)) => {
             writes.iter().zip(outcomes).any(|(write, outcome)| {
                 let object = |contents: &Contents| {
                     let found = contents.objects.process(&write.process);

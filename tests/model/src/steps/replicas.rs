@@ -139,7 +139,7 @@ fn read(
 /// What a saboteur answers without having done it.
 fn pretended(scope: &Scope, request: &StoreRequest) -> Option<StoreReply> {
     match request {
-        StoreRequest::ReplaceProcessStatuses { writes }
+        StoreRequest::ReplaceProcessStatuses { writes, .. }
             if is_sabotaged(scope, Saboteur::VerdictBeforeStatus) =>
         {
             let written = |write: &apollo_gateway_core::store::StatusWrite| {

@@ -79,7 +79,7 @@ impl Store {
             StoreRequest::ReplaceDeviceStatus { device, expected, .. } => {
                 *expected = count(&self.writes.devices, device);
             }
-            StoreRequest::ReplaceProcessStatuses { writes } => {
+            StoreRequest::ReplaceProcessStatuses { writes, .. } => {
                 for write in writes {
                     write.expected = count(&self.writes.processes, &write.process);
                 }
@@ -124,7 +124,7 @@ impl Store {
                 let current = self.twin.objects.device(device).map(|found| &found.version);
                 *expected = own(count(&self.writes.devices, device), current, expected);
             }
-            StoreRequest::ReplaceProcessStatuses { writes } => {
+            StoreRequest::ReplaceProcessStatuses { writes, .. } => {
                 for write in writes {
                     let current = self
                         .twin
@@ -179,7 +179,10 @@ fn told(writes: &Writes, request: &StoreRequest, reply: StoreReply) -> StoreRepl
             StoreRequest::CreateDevice { device, .. } | StoreRequest::ReplaceDeviceStatus { device, .. },
             StoreReply::Written(outcome),
         ) => StoreReply::Written(written(outcome, count(&writes.devices, device))),
-        (StoreRequest::ReplaceProcessStatuses { writes: asked }, StoreReply::StatusesWritten(outcomes)) => {
+        (
+            StoreRequest::ReplaceProcessStatuses { writes: asked, .. },
+            StoreReply::StatusesWritten(outcomes),
+        ) => {
             let told = asked
                 .iter()
                 .zip(outcomes)

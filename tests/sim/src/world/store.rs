@@ -84,7 +84,7 @@ impl World {
 
     /// Another writer changes what this request is about to change.
     fn come_first(&mut self, request: &StoreRequest) {
-        if let StoreRequest::ReplaceProcessStatuses { writes } = request {
+        if let StoreRequest::ReplaceProcessStatuses { writes, .. } = request {
             self.context.count("store: conflict with another writer");
             let processes: Vec<ProcessRef> = writes.iter().map(|write| write.process.clone()).collect();
             processes.iter().for_each(|process| self.write_foreign(process));
@@ -137,7 +137,7 @@ impl World {
                     ..Before::default()
                 }
             }
-            StoreRequest::ReplaceProcessStatuses { writes } => Before {
+            StoreRequest::ReplaceProcessStatuses { writes, .. } => Before {
                 processes: writes
                     .iter()
                     .map(|write| {

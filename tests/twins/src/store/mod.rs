@@ -71,7 +71,7 @@ impl Store {
                 expected,
                 status,
             } => StoreReply::Written(self.objects.replace_device_status(&device, &expected, *status)),
-            StoreRequest::ReplaceProcessStatuses { writes } => {
+            StoreRequest::ReplaceProcessStatuses { writes, .. } => {
                 let outcomes: Vec<WriteOutcome> = writes
                     .into_iter()
                     .map(|write| self.objects.replace_process_status(write))

@@ -1,0 +1,285 @@
+//! Single requests to the API server: each bounded in time, its answer taken into the cache.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use apollo_gateway_core::object::{DeviceObject, ProcessObject};
+use apollo_wire::{DeviceName, ProcessRef};
+use kube::{
+    Api, Client, Error,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::{
+    cache::{Cache, Cached},
+    failure::{Doing, Failure},
+    health::Health,
+    object::{self, Known, RawObject},
+};
+use crate::manifest::{API_VERSION, DEFAULT_NAMESPACE, Kind};
+
+/// Longest wait for one answer: less than an exchange may take, so that its 503 still reaches the device.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// Authoritative reads under way at once: with the writes they stay far below what an API server gives one client by
+/// default, and reports beyond them wait their turn.
+const READS_AT_ONCE: usize = 16;
+/// Objects in one page of a list, as kubectl asks for.
+const PAGE: u32 = 500;
+/// Objects read for one request at most: no agent is told of more than 1,000 processes, and none sends a report that
+/// names more. Beyond it somebody is asking the API server to death.
+pub(super) const OBJECTS_MAX: usize = 4_096;
+/// Who wrote a field, in `managedFields`.
+pub(super) const FIELD_MANAGER: &str = "apollo-gateway";
+
+/// The API server, for what the gateway asks of it.
+pub(super) struct Requests {
+    client: Client,
+    /// Only this namespace's DeviceProcesses are ours.
+    namespace: Option<String>,
+    cache: Arc<Cache>,
+    health: Arc<Health>,
+    reads: Semaphore,
+}
+
+impl Requests {
+    pub(super) fn new(
+        client: Client,
+        namespace: Option<String>,
+        cache: Arc<Cache>,
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            client,
+            namespace,
+            cache,
+            health,
+            reads: Semaphore::new(READS_AT_ONCE),
+        }
+    }
+
+    /// The Devices.
+    pub(super) fn devices(&self) -> Api<RawObject> {
+        Api::all_with(self.client.clone(), &object::resource(Kind::Device))
+    }
+
+    /// The DeviceProcesses we serve.
+    pub(super) fn processes(&self) -> Api<RawObject> {
+        let resource = object::resource(Kind::DeviceProcess);
+        match &self.namespace {
+            Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            None => Api::all_with(self.client.clone(), &resource),
+        }
+    }
+
+    /// Every object of a kind that we serve.
+    pub(super) fn all(&self, kind: Kind) -> Api<RawObject> {
+        match kind {
+            Kind::Device => self.devices(),
+            Kind::DeviceProcess => self.processes(),
+        }
+    }
+
+    /// Where one object of a kind may be, whichever.
+    pub(super) fn one_of(&self, kind: Kind) -> Api<RawObject> {
+        match kind {
+            Kind::Device => self.devices(),
+            Kind::DeviceProcess => self.processes_in(self.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)),
+        }
+    }
+
+    fn processes_in(&self, namespace: &str) -> Api<RawObject> {
+        Api::namespaced_with(
+            self.client.clone(),
+            namespace,
+            &object::resource(Kind::DeviceProcess),
+        )
+    }
+
+    /// Whether a process is one we serve.
+    pub(super) fn serves(&self, process: &ProcessRef) -> bool {
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| namespace == process.namespace())
+    }
+
+    /// The Device itself, past the cache.
+    pub(super) async fn read_device(
+        &self,
+        device: &DeviceName,
+    ) -> Result<Option<Known<DeviceObject>>, Failure> {
+        let doing = Doing::to("get", Kind::Device);
+        let api = self.devices();
+        let read = self.read(doing, api.get_opt(device.as_str())).await?;
+        Ok(self.taken_in_or_gone(read, device))
+    }
+
+    /// The DeviceProcesses bound to a device and those named, past the cache.
+    pub(super) async fn read_processes(
+        &self,
+        device: &DeviceName,
+        named: &[ProcessRef],
+    ) -> Result<Vec<Known<ProcessObject>>, Failure> {
+        let fields = ListParams::default().fields(&format!("spec.deviceRef.name={device}"));
+        let bound = self
+            .list(self.processes(), Kind::DeviceProcess, fields, OBJECTS_MAX)
+            .await?;
+        let mut found: Vec<Known<ProcessObject>> =
+            bound.iter().filter_map(|raw| self.taken_in(raw)).collect();
+        let is_found =
+            |process: &&ProcessRef| !found.iter().any(|known| known.read.object.process == **process);
+        let others: Vec<&ProcessRef> = named
+            .iter()
+            .filter(|process| self.serves(process))
+            .filter(is_found)
+            .collect();
+        if others.len() > OBJECTS_MAX {
+            return Err(Failure::Unavailable { retry_after: None });
+        }
+        let reads = others.into_iter().map(|process| self.read_process(process));
+        let others = futures_util::future::try_join_all(reads).await?;
+        found.extend(others.into_iter().flatten());
+        Ok(found)
+    }
+
+    async fn read_process(&self, process: &ProcessRef) -> Result<Option<Known<ProcessObject>>, Failure> {
+        let api = self.processes_in(process.namespace());
+        let doing = Doing::to("get", Kind::DeviceProcess);
+        let read = self.read(doing, api.get_opt(process.name())).await?;
+        Ok(self.taken_in_or_gone(read, process))
+    }
+
+    /// Every object that passes, page by page, up to `limit`.
+    pub(super) async fn list(
+        &self,
+        api: Api<RawObject>,
+        kind: Kind,
+        params: ListParams,
+        limit: usize,
+    ) -> Result<Vec<RawObject>, Failure> {
+        let doing = Doing::to("list", kind);
+        let mut found = Vec::new();
+        let mut params = params.limit(PAGE.min(u32::try_from(limit).unwrap_or(PAGE)));
+        loop {
+            let page = self.read(doing, api.list(&params)).await?;
+            found.extend(page.items);
+            let more = page.metadata.continue_.filter(|token| !token.is_empty());
+            match more {
+                Some(token) if found.len() < limit => params = params.continue_token(&token),
+                _ => break,
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Creates a Device with an empty spec, and no status: the API server keeps none at creation.
+    pub(super) async fn create_device(&self, device: &DeviceName) -> Result<RawObject, Failure> {
+        let object = json!({
+            "apiVersion": API_VERSION, "kind": Kind::Device.as_str(),
+            "metadata": {"name": device.as_str()}, "spec": {},
+        });
+        // The value is made of texts: it always has this form.
+        let object: RawObject = serde_json::from_value(object).map_err(|_| Failure::Invalid)?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let api = self.devices();
+        self.carried_out(Doing::to("create", Kind::Device), api.create(&params, &object))
+            .await
+    }
+
+    /// Patches a Device's status.
+    pub(super) async fn patch_device(&self, device: &DeviceName, patch: Value) -> Result<RawObject, Failure> {
+        let api = self.devices();
+        self.patch(&api, Kind::Device, device.as_str(), patch).await
+    }
+
+    /// Patches a DeviceProcess's status.
+    pub(super) async fn patch_process(
+        &self,
+        process: &ProcessRef,
+        patch: Value,
+    ) -> Result<RawObject, Failure> {
+        let api = self.processes_in(process.namespace());
+        self.patch(&api, Kind::DeviceProcess, process.name(), patch).await
+    }
+
+    async fn patch(
+        &self,
+        api: &Api<RawObject>,
+        kind: Kind,
+        name: &str,
+        patch: Value,
+    ) -> Result<RawObject, Failure> {
+        let doing = Doing::patch_status(kind);
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        self.carried_out(doing, api.patch_status(name, &params, &Patch::Merge(patch)))
+            .await
+    }
+
+    async fn read<T>(
+        &self,
+        doing: Doing,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        // The semaphore is never closed.
+        let _turn = self
+            .reads
+            .acquire()
+            .await
+            .map_err(|_| Failure::Unavailable { retry_after: None })?;
+        self.carried_out(doing, request).await
+    }
+
+    /// Waits for the answer, at most so long, and notes whether the API server works for us.
+    async fn carried_out<T>(
+        &self,
+        doing: Doing,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        let Ok(answer) = tokio::time::timeout(ANSWER_WITHIN, request).await else {
+            let (verb, resource) = (doing.verb, doing.resource());
+            let line = format!("cannot {verb} {resource}: no answer within {ANSWER_WITHIN:?}");
+            self.health.failing(doing, line, Instant::now());
+            return Err(Failure::Unavailable { retry_after: None });
+        };
+        answer.inspect(|_| self.health.working(doing)).map_err(|error| {
+            let failure = Failure::of(&error);
+            match failure {
+                // These are answers of a server that works.
+                Failure::Conflict | Failure::Missing => self.health.working(doing),
+                _ => self.health.failing(doing, doing.line(&error), Instant::now()),
+            }
+            failure
+        })
+    }
+
+    /// An object as the core knows it, and taken into the cache; one that cannot be read is told in the log.
+    pub(super) fn taken_in<T: Cached>(&self, raw: &RawObject) -> Option<Known<T>> {
+        match object::known::<T>(raw) {
+            Ok(known) => {
+                T::take_in(&self.cache, known.clone());
+                Some(known)
+            }
+            Err(error) => {
+                tracing::error!(%error, "an object cannot be used and is left out");
+                None
+            }
+        }
+    }
+
+    fn taken_in_or_gone<T: Cached>(&self, raw: Option<RawObject>, key: &T::Key) -> Option<Known<T>> {
+        if raw.is_none() {
+            T::forget(&self.cache, key);
+        }
+        raw.as_ref().and_then(|raw| self.taken_in(raw))
+    }
+}
