@@ -1,9 +1,15 @@
 //! The compose files.
 
-use anyhow::{Context, Result, ensure};
-use apollo_tests::harness::{PATIENCE, kube::documents, skip, wait};
+use std::process::Command;
 
-use crate::engine::{Engine, missing};
+use anyhow::{Context, Result, ensure};
+use apollo_tests::harness::{PATIENCE, Program, Running, Sandbox, kube::documents, skip, wait};
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{Engine, missing},
+    path, runs,
+};
 
 const FILE: &str = "compose.yaml";
 
@@ -98,22 +104,29 @@ fn stops(engine: &Engine) -> Result<()> {
 
 #[test]
 fn the_compose_file_for_kubernetes_is_one_and_its_command_is_understood() -> Result<()> {
-    if let Some(why) = missing() {
-        return skip("deploy/compose.kubernetes.yaml", why);
+    if !runs("docker-compose", "--version") {
+        return skip(
+            "deploy/compose.kubernetes.yaml",
+            "docker-compose is missing (tests/run installs it)",
+        );
     }
-    let engine = Engine::with_images()?;
-    engine.certificates()?;
-    let shown = engine
-        .compose("compose.kubernetes.yaml", &["config"])?
-        .success()?
-        .stdout;
-    let config = documents(&shown)?.pop().context("nothing")?;
-    let command = config["services"]["gateway"]["command"]
-        .as_array()
-        .context("no command")?;
-    let words: Option<Vec<&str>> = command.iter().map(serde_json::Value::as_str).collect();
-    let words = words.with_context(|| shown.clone())?;
+    let sandbox = Sandbox::new()?;
+    let file = path("deploy/compose.kubernetes.yaml");
+    let mut command = Command::new("docker-compose");
+    command.arg("-f").arg(file).arg("config");
+    let shown = Running::finish("config", command, sandbox.path(), None, PATIENCE)?.success()?;
+    ensure!(shown.stderr.is_empty(), "{}", shown.stderr);
+    let config = documents(&shown.stdout)?.pop().context("nothing")?;
+    let gateway = &config["services"]["gateway"];
+    ensure!(gateway["read_only"] == true, "{gateway}");
+    ensure!(gateway["cap_drop"] == json!(["ALL"]), "{gateway}");
+
+    let words = gateway["command"].as_array().context("no command")?;
+    let words: Option<Vec<&str>> = words.iter().map(Value::as_str).collect();
     // With --help behind them the words are read and nothing is done.
-    let run = [&["run", "--rm", "apollo-gateway"], &*words, &["--help"]].concat();
-    engine.docker(&run)?.success().map(drop)
+    let mut command = Command::new(Program::Gateway.path()?);
+    command.args(words.context("not texts")?).arg("--help");
+    Running::finish("help", command, sandbox.path(), None, PATIENCE)?
+        .success()
+        .map(drop)
 }
