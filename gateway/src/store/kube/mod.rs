@@ -99,11 +99,13 @@ impl Objects {
         };
         let client = connect::client(config, &layer)?;
         let cache = Arc::new(Cache::default());
+        let announcer = Announcer::start(client.clone());
         let requests = Requests::new(
-            client.clone(),
+            client,
             choice.namespace.clone(),
             cache.clone(),
             health.clone(),
+            announcer.clone(),
         );
         preflight::check(&requests, &server).await?;
         let shared = Arc::new(Shared {
@@ -111,7 +113,7 @@ impl Objects {
             cache,
             heard,
             health,
-            announcer: Announcer::start(client),
+            announcer,
             metrics,
         });
         Ok(Self { shared })
