@@ -197,6 +197,6 @@ async fn silent(quic: quinn::Connection) {
     let before = quic.stats().udp_rx.datagrams;
     tokio::time::sleep(ACKNOWLEDGED_WITHIN).await;
     if quic.stats().udp_rx.datagrams != before {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
