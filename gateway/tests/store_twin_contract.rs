@@ -130,6 +130,8 @@ contract!(
     a_status_write_needs_the_version_it_was_computed_from,
     two_replicas_at_once_lose_no_update,
     foreign_fields_of_a_status_are_kept,
+    conditions_of_others_are_kept,
+    a_device_status_needs_the_version_it_was_computed_from,
     a_device_is_created_once,
     processes_are_read_by_device_and_by_name,
     history_is_a_set,

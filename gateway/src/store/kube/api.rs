@@ -1,6 +1,7 @@
 //! Single requests to the API server: each bounded in time, its answer taken into the cache.
 
 use std::{
+    collections::{BTreeSet, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -129,12 +130,10 @@ impl Requests {
             .await?;
         let mut found: Vec<Known<ProcessObject>> =
             bound.iter().filter_map(|raw| self.taken_in(raw)).collect();
-        let is_found =
-            |process: &&ProcessRef| !found.iter().any(|known| known.read.object.process == **process);
-        let others: Vec<&ProcessRef> = named
+        let bound: HashSet<&ProcessRef> = found.iter().map(|known| &known.read.object.process).collect();
+        let others: BTreeSet<&ProcessRef> = named
             .iter()
-            .filter(|process| self.serves(process))
-            .filter(is_found)
+            .filter(|process| self.serves(process) && !bound.contains(process))
             .collect();
         if others.len() > OBJECTS_MAX {
             return Err(Failure::Unavailable { retry_after: None });
@@ -145,7 +144,11 @@ impl Requests {
         Ok(found)
     }
 
-    async fn read_process(&self, process: &ProcessRef) -> Result<Option<Known<ProcessObject>>, Failure> {
+    /// A DeviceProcess itself, past the cache.
+    pub(super) async fn read_process(
+        &self,
+        process: &ProcessRef,
+    ) -> Result<Option<Known<ProcessObject>>, Failure> {
         let api = self.processes_in(process.namespace());
         let doing = Doing::to("get", Kind::DeviceProcess);
         let read = self.read(doing, api.get_opt(process.name())).await?;

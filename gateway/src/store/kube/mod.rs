@@ -29,7 +29,7 @@ mod writer;
 use std::{sync::Arc, time::Instant};
 
 use apollo_gateway_core::{
-    store::{Freshness, StoreReply, StoreRequest, WriteOutcome},
+    store::{Freshness, StatusWrite, StoreReply, StoreRequest, WriteOutcome},
     writes::{Unavailable, Write},
 };
 use apollo_wire::{DeviceName, ProcessRef};
@@ -167,10 +167,32 @@ impl KubeStore {
         Ok(StoreReply::Processes(read.collect()))
     }
 
+    /// A write of an object that the cache does not have is none of a version that was read here lately: the object may be
+    /// gone, or gone and back. Only the API server itself can say so.
+    async fn write_processes(
+        &self,
+        device: &DeviceName,
+        writes: Vec<StatusWrite>,
+    ) -> Result<Vec<WriteOutcome>, Unavailable> {
+        let unknown = writes
+            .iter()
+            .map(|write| &write.process)
+            .filter(|process| self.shared.cache.process(process).is_none());
+        let reads = unknown.map(|process| self.shared.requests.read_process(process));
+        let read = futures_util::future::try_join_all(reads).await;
+        read.map_err(|_| Unavailable { retry_after_ms: None })?;
+        let writes = writes.into_iter().map(|write| Write::Process(Box::new(write)));
+        self.writer.write(device, writes).await
+    }
+
     async fn write_device(&self, device: &DeviceName, write: Write) -> Result<WriteOutcome, Unavailable> {
+        let unavailable = Unavailable { retry_after_ms: None };
+        if self.shared.cache.device(device).is_none() {
+            let read = self.shared.requests.read_device(device).await;
+            read.map_err(|_| unavailable)?;
+        }
         let outcomes = self.writer.write(device, [write]).await?;
         // One write has one outcome.
-        let unavailable = Unavailable { retry_after_ms: None };
         outcomes.into_iter().next().ok_or(unavailable)
     }
 }
@@ -205,8 +227,7 @@ impl Store for KubeStore {
                 outcome.map_or_else(paused, StoreReply::Written)
             }
             StoreRequest::ReplaceProcessStatuses { device, writes } => {
-                let writes = writes.into_iter().map(|write| Write::Process(Box::new(write)));
-                let outcomes = self.writer.write(&device, writes).await;
+                let outcomes = self.write_processes(&device, writes).await;
                 outcomes.map_or_else(paused, StoreReply::StatusesWritten)
             }
             history @ (StoreRequest::AppendHistory { .. }
