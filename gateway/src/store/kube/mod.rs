@@ -21,6 +21,7 @@ mod failure;
 mod health;
 mod hearing;
 mod object;
+mod offline;
 mod patch;
 mod preflight;
 mod watch;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 
 pub use browse::BrowseError;
 pub use connect::ConnectError;
+pub use offline::{WrittenBack, written_back};
 pub use preflight::PreflightError;
 
 use super::{Change, Store, history::History};
