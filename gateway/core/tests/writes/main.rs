@@ -1,0 +1,9 @@
+//! The queue of status writes, driven as a store drives it: what is folded into what, who waits for whom, and how fast.
+
+#[path = "../memory/mod.rs"]
+mod memory;
+
+mod api_server;
+mod folded;
+mod interleaved;
+mod paced;
