@@ -75,6 +75,13 @@ impl<T> WriteQueue<T> {
         self.in_flight
     }
 
+    /// Whose writes the request under way for an object carries, for what is logged of it.
+    pub fn carried(&self, key: &ObjectKey) -> impl Iterator<Item = &T> {
+        let sent = self.objects.get(key).and_then(|object| object.sent.as_ref());
+        sent.into_iter()
+            .flat_map(|sent| sent.tickets.iter().map(|(_, ticket)| ticket))
+    }
+
     /// Takes a write of `device`'s machine, on whose turns it counts.
     ///
     /// # Errors
