@@ -181,17 +181,31 @@ impl ApiServer {
         expected: ResourceVersion,
         ticket: Ticket,
     ) -> Result<(), Refused> {
-        let write = Write::Process(Box::new(StatusWrite {
-            process: process(name),
-            expected,
-            status: self.process(name).object.status.clone(),
-            join,
-        }));
+        let write = self.write(name, join, expected);
         let pushed = self.queue.push(device(by), write, ticket, self.now_ms);
         pushed.map_err(|(refused, back)| {
             assert_eq!(back, ticket, "the ticket comes back");
             refused
         })
+    }
+
+    fn write(&self, name: &str, join: StatusJoin, expected: ResourceVersion) -> Write {
+        Write::Process(Box::new(StatusWrite {
+            process: process(name),
+            expected,
+            status: self.process(name).object.status.clone(),
+            join,
+        }))
+    }
+
+    /// Takes writes of several processes as one request of a machine; their tickets are 0, 1, 2 ...
+    pub(crate) fn push_together(&mut self, by: &str, names: &[&str]) -> Result<(), Refused> {
+        let write = |name: &&str| {
+            let join = by_report(Some(candidate(name, 1, 1)));
+            self.write(name, join, self.version(&process_key(name)))
+        };
+        let writes: Vec<(Write, Ticket)> = names.iter().map(write).zip(0..).collect();
+        self.queue.push_all(&device(by), writes, self.now_ms)
     }
 
     /// Takes a write of a Device.

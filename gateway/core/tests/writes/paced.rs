@@ -7,7 +7,7 @@ use apollo_gateway_core::{
 use apollo_wire::DeviceName;
 
 use crate::{
-    api_server::{ApiServer, by_report, candidate, process_key, wide},
+    api_server::{ApiServer, by_report, candidate, device_key, process_key, wide},
     memory::{device, process},
 };
 
@@ -63,21 +63,52 @@ fn r12_no_more_than_waiting_max_have_no_answer() {
 }
 
 #[test]
-fn r12_a_device_has_at_most_as_many_as_places_are_free() {
+fn r12_a_device_has_at_most_half_of_the_places() {
     let limits = WriteLimits {
         waiting_max: 8,
         ..wide()
     };
-    let all = [processes("flood", 9), processes("one", 3), processes("two", 3)].concat();
-    let mut server = server(limits, &all);
-    let admitted = |server: &mut ApiServer, of: &str, n: u32| {
-        (0..n)
-            .filter(|k| push(server, &format!("{of}-{k}"), *k).is_ok())
-            .count()
+    let mut server = server(limits, &[processes("flood", 5), processes("one", 3)].concat());
+    for ticket in 0..4 {
+        push(&mut server, &format!("flood-{ticket}"), ticket).unwrap();
+    }
+    assert_eq!(push(&mut server, "flood-4", 4), Err(Refused::Full));
+    for ticket in 0..3 {
+        push(&mut server, &format!("one-{ticket}"), 5 + ticket).unwrap();
+    }
+}
+
+#[test]
+fn r12_the_last_eighth_of_the_places_is_for_device_writes() {
+    let limits = WriteLimits {
+        waiting_max: 8,
+        ..wide()
     };
-    assert_eq!(admitted(&mut server, "flood", 9), 4, "half of all");
-    assert_eq!(admitted(&mut server, "one", 3), 2, "half of the rest");
-    assert_eq!(admitted(&mut server, "two", 3), 1);
+    let mut server = server(limits, &[processes("a", 4), processes("b", 4)].concat());
+    for (ticket, name) in ["a-0", "a-1", "a-2", "a-3", "b-0", "b-1", "b-2"]
+        .iter()
+        .enumerate()
+    {
+        push(&mut server, name, u32::try_from(ticket).unwrap()).unwrap();
+    }
+    assert_eq!(push(&mut server, "b-3", 7), Err(Refused::Full));
+    let read = server.version(&device_key("a"));
+    server.push_device("a", "1", read.clone(), 8).unwrap();
+    assert_eq!(server.push_device("a", "2", read, 9), Err(Refused::Full));
+}
+
+#[test]
+fn r12_a_request_is_taken_whole_or_not_at_all() {
+    let limits = WriteLimits {
+        waiting_max: 6,
+        ..wide()
+    };
+    let mut server = server(limits, &processes("a", 4));
+    let names = ["a-0", "a-1", "a-2", "a-3"];
+    assert_eq!(server.push_together("a", &names), Err(Refused::Full));
+    assert_eq!((server.next(), server.queue.unanswered()), (Next::Wait(None), 0));
+    assert_eq!(server.push_together("a", &names[1..]), Ok(()));
+    assert_eq!(server.queue.unanswered(), 3);
 }
 
 #[test]

@@ -22,9 +22,9 @@ use crate::{
     world::{Context, Event, WorkId},
 };
 
-/// Small, so that a few devices meet each bound. Half of the places are fewer than the processes a device may have.
+/// Small, so that a few devices meet each bound; half of the places are enough for all processes there are.
 const LIMITS: WriteLimits = WriteLimits {
-    waiting_max: 8,
+    waiting_max: 10,
     in_flight_max: 2,
     per_second: 4,
     burst: 4,
@@ -145,36 +145,36 @@ impl Replica {
             outcomes: vec![None; writes.len()],
         };
         queued.asked.insert(work, asked);
-        let mut refused = Vec::new();
-        for (position, (mut write, read)) in writes.into_iter().enumerate() {
-            if let Write::Process(write) = &mut write {
-                self.sabotage.bend_write(write);
-            }
-            let ticket = Ticket {
-                work,
-                position,
-                writer: writer.clone(),
-                read,
-            };
-            let pushed = queued.queue.push(device.clone(), write, ticket, context.now);
-            refused.extend(pushed.err());
-        }
-        let answer = |(why, ticket)| {
-            let retry_after_ms = match why {
+        let writes = writes
+            .into_iter()
+            .enumerate()
+            .map(|(position, (mut write, read))| {
+                if let Write::Process(write) = &mut write {
+                    self.sabotage.bend_write(write);
+                }
+                let ticket = Ticket {
+                    work,
+                    position,
+                    writer: writer.clone(),
+                    read,
+                };
+                (write, ticket)
+            });
+        if let Err(refused) = queued.queue.push_all(device, writes.collect(), context.now) {
+            let retry_after = match refused {
                 Refused::Full => {
                     context.count("gateway: write queue full");
                     None
                 }
                 Refused::Paused { retry_after_ms } => {
                     context.count("gateway: write refused during a pause");
-                    Some(retry_after_ms)
+                    Some(std::time::Duration::from_millis(retry_after_ms))
                 }
             };
-            let outcome = Err(Unavailable { retry_after_ms });
-            Answer { ticket, outcome }
-        };
-        let refused = refused.into_iter().map(answer).collect();
-        self.tell(context, refused);
+            queued.asked.remove(&work);
+            let reply = StoreReply::Unavailable { retry_after };
+            context.schedule(0, Event::Answered(self.id, self.life, work, reply));
+        }
         self.pump(context);
     }
 
@@ -267,8 +267,7 @@ impl Replica {
         self.pump(context);
     }
 
-    /// Answers the machines whose writes are all known. What was taken is done even if other writes of the request were
-    /// not: it is there when the machine tries again.
+    /// Answers the machines whose writes are all known.
     fn tell(&mut self, context: &mut Context, answers: Vec<Answer<Ticket>>) {
         let Some(writes) = &mut self.writes else {
             return;
