@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long a good store takes to receive a request, milliseconds; as long for its answer.
-pub(super) const GOOD_MS: std::ops::Range<Millis> = 1..15;
+const GOOD_MS: std::ops::Range<Millis> = 1..15;
 
 /// One machine at work.
 pub(super) struct Work {

@@ -15,7 +15,7 @@ use apollo_twins::store::Objects;
 use apollo_wire::DeviceName;
 use rand::Rng;
 
-use super::{Replica, work::GOOD_MS};
+use super::Replica;
 use crate::{
     facts::{Fact, Writer},
     plan::Millis,
@@ -25,12 +25,15 @@ use crate::{
 /// Small, so that a few devices meet each bound; half of the places are enough for all processes there are.
 const LIMITS: WriteLimits = WriteLimits {
     waiting_max: 10,
-    in_flight_max: 2,
+    in_flight_max: 1,
     per_second: 4,
     burst: 4,
     pause_default_ms: 1_000,
     pause_max_ms: 30_000,
 };
+
+/// How long an API server with much to do takes to receive a request, milliseconds.
+const BUSY_MS: std::ops::Range<Millis> = 1..400;
 
 /// What a replica has beside its queue.
 pub(super) struct Writes {
@@ -237,7 +240,7 @@ impl Replica {
             }
         }
         if let Some(first) = carried.first() {
-            let takes_ms = context.chance.store.random_range(GOOD_MS);
+            let takes_ms = context.chance.store.random_range(BUSY_MS);
             let patch = Event::Patch(self.id, self.life, first.writer.clone(), Box::new(request));
             context.schedule(takes_ms, patch);
         }

@@ -96,6 +96,43 @@ fn busy_api_server(random: &mut ChaCha8Rng, world: &Sizes) -> Vec<Timed> {
     let mut actions: Vec<Timed> = (0..times).map(|_| trouble(random)).collect();
     let times = random.random_range(0..60);
     actions.extend((0..times).map(|_| others(random)));
+    if world.devices > 1 {
+        actions.extend(moves(random, world));
+    }
+    actions
+}
+
+/// Minutes in which an operator moves processes to and fro between devices that have much to say, while the API server
+/// is slow: what waits for it may be about a process that is bound elsewhere by now.
+fn moves(random: &mut ChaCha8Rng, world: &Sizes) -> Vec<Timed> {
+    let from_ms = random.random_range(0..world.busy_ms);
+    let for_ms = (5 * MINUTE).min(world.busy_ms - from_ms);
+    let what = Disturbance::Store {
+        replica: None,
+        fault: StoreFault::Slow,
+        percent: 10,
+    };
+    let action = Action::Disturb { for_ms, what };
+    let mut actions = vec![Timed {
+        at_ms: from_ms,
+        action,
+    }];
+    for _ in 0..random.random_range(0..80) {
+        let at_ms = from_ms + random.random_range(0..for_ms);
+        let (process, device, machine) = (any(random), any(random), any(random));
+        let action = if random.random_bool(0.5) {
+            apply(random, process, device)
+        } else {
+            let (count, age_s) = (random.random_range(1..4), 0);
+            Action::Observe {
+                machine,
+                process,
+                count,
+                age_s,
+            }
+        };
+        actions.push(Timed { at_ms, action });
+    }
     actions
 }
 
