@@ -242,7 +242,7 @@ fn conditions_do_not_flip_in_between_and_the_latest_time_counts() {
     let before = ready(&server);
     assert_eq!(before.as_ref().map(|ready| ready.status.as_str()), Some("True"));
     // Failed at 3, running again at 4: one by one, Ready would fall and rise.
-    for (ticket, at, later_ms) in [(2, 3, 9_000), (3, 4, 5_000)] {
+    for (ticket, at, later_ms) in [(2, 3, 5_000), (3, 2, 9_000), (4, 4, 7_000)] {
         let mut join = by_report(Some(candidate("own", 1, at)));
         join.now = now().plus(later_ms);
         server.push("own", join, ticket).unwrap();
@@ -252,6 +252,20 @@ fn conditions_do_not_flip_in_between_and_the_latest_time_counts() {
     assert_eq!(ready(&server), before);
     let status = &server.process("own").object.status;
     assert_eq!(status.last_report_time, Some(now().plus(9_000)));
+}
+
+#[test]
+fn of_one_observation_told_twice_the_first_is_kept() {
+    let mut server = server();
+    for (ticket, corrected_at) in [(1, now()), (2, now().plus(4_000))] {
+        let mut seen = candidate("own", 1, 1);
+        seen.corrected_at = Some(corrected_at);
+        server.push("own", by_report(Some(seen)), ticket).unwrap();
+    }
+    let request = server.send();
+    server.carry_out(&request);
+    let status = &server.process("own").object.status;
+    assert_eq!(status.last_observed_time, Some(now()));
 }
 
 #[test]
@@ -336,6 +350,30 @@ fn what_nobody_waits_for_any_more_is_not_sent() {
         .push("own", by_report(Some(candidate("own", 1, 3))), 2)
         .unwrap();
     assert_eq!((server.next(), server.queue.unanswered()), (Next::Wait(None), 0));
+}
+
+#[test]
+fn nothing_is_kept_of_objects_whose_writes_are_answered() {
+    let mut server = ApiServer::with(wide(), &[("own", "buoy"), ("other", "buoy")]);
+    let is_empty =
+        |server: &ApiServer| format!("{:?}", server.queue).contains("objects: {}, held: {}, total: 0");
+    assert!(is_empty(&server));
+    server.push("own", by_report(None), 1).unwrap();
+    server.push("other", by_report(None), 2).unwrap();
+    assert!(!is_empty(&server));
+    let first = server.send();
+    let second = server.send();
+    server.carry_out(&first);
+    server.carry_out(&second);
+    assert!(is_empty(&server));
+    server.edit("own", |object| object.status = Default::default());
+    server.edit("other", |object| object.status = Default::default());
+    server.push("own", by_report(None), 3).unwrap();
+    server.push("other", by_report(None), 4).unwrap();
+    let first = server.send();
+    let too_many = SendResult::TooManyRequests { retry_after_ms: None };
+    assert_eq!(server.done(&first.key, too_many).len(), 2);
+    assert!(is_empty(&server));
 }
 
 #[test]

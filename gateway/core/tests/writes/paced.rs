@@ -150,6 +150,21 @@ fn a_device_with_a_thousand_writes_holds_another_up_by_one_turn() {
 }
 
 #[test]
+fn a_process_that_another_device_waits_for_as_well_comes_at_the_first_turn_of_either() {
+    let mut server = server(wide(), &[processes("flood", 100), processes("one", 1)].concat());
+    for ticket in 0..100 {
+        push(&mut server, &format!("flood-{ticket}"), ticket).unwrap();
+    }
+    // The last of them is bound to the other device now, which has something to say of it.
+    server.edit("flood-99", |object| object.device = device("one"));
+    push(&mut server, "flood-99", 100).unwrap();
+    assert_eq!(server.send().key, process_key("flood-0"));
+    assert_eq!(server.answers(), [(99, WriteOutcome::Conflict)]);
+    assert_eq!(server.send().key, process_key("flood-99"));
+    assert_eq!(server.send().key, process_key("flood-1"));
+}
+
+#[test]
 fn within_a_device_the_first_that_can_be_sent_is_first() {
     let mut server = server(wide(), &processes("a", 3));
     push(&mut server, "a-0", 0).unwrap();
