@@ -194,7 +194,7 @@ impl Writer {
             match self.write(announcement).await {
                 Ok(()) => self.quiet_until = None,
                 // There are no Events here.
-                Err(Failure::Missing) => return,
+                Err(Failure::UnknownKind) => return,
                 Err(Failure::Forbidden) => {
                     let line = format!("missing permission to create and patch events; apply {RBAC}");
                     events::EventsRefused { line: &line }.emit();

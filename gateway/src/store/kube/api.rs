@@ -121,8 +121,8 @@ impl Requests {
     ) -> Result<Option<Known<DeviceObject>>, Failure> {
         let doing = Doing::to("get", Kind::Device);
         let api = self.devices();
-        let read = self.read(doing, api.get_opt(device.as_str())).await?;
-        Ok(self.taken_in_or_gone(read, device))
+        let read = self.read(doing, api.get(device.as_str())).await;
+        self.taken_in_or_gone(read, device)
     }
 
     /// The DeviceProcesses bound to a device and those named, past the cache.
@@ -158,8 +158,8 @@ impl Requests {
     ) -> Result<Option<Known<ProcessObject>>, Failure> {
         let api = self.processes_in(process.namespace());
         let doing = Doing::to("get", Kind::DeviceProcess);
-        let read = self.read(doing, api.get_opt(process.name())).await?;
-        Ok(self.taken_in_or_gone(read, process))
+        let read = self.read(doing, api.get(process.name())).await;
+        self.taken_in_or_gone(read, process)
     }
 
     /// Every object that passes, page by page, up to `limit`.
@@ -295,10 +295,18 @@ impl Requests {
         self.announcer.left_out(raw, kind, error);
     }
 
-    fn taken_in_or_gone<T: Cached>(&self, raw: Option<RawObject>, key: &T::Key) -> Option<Known<T>> {
-        if raw.is_none() {
-            T::forget(&self.cache, key);
+    fn taken_in_or_gone<T: Cached>(
+        &self,
+        read: Result<RawObject, Failure>,
+        key: &T::Key,
+    ) -> Result<Option<Known<T>>, Failure> {
+        match read {
+            Ok(raw) => Ok(self.taken_in(&raw)),
+            Err(Failure::Missing) => {
+                T::forget(&self.cache, key);
+                Ok(None)
+            }
+            Err(failure) => Err(failure),
         }
-        raw.as_ref().and_then(|raw| self.taken_in(raw))
     }
 }

@@ -14,8 +14,10 @@ pub(super) const RBAC: &str = "deploy/kubernetes/base/rbac.yaml";
 pub(super) enum Failure {
     /// 409: somebody wrote first, or the object exists already.
     Conflict,
-    /// 404: there is no such object.
+    /// 404 about an object: there is no such object.
     Missing,
+    /// 404 about the path: the API server does not know the kind (yet, or any more). It says nothing about objects.
+    UnknownKind,
     /// 429: the API server has too much to do.
     TooManyRequests {
         /// How long to leave it alone, if it said so.
@@ -44,13 +46,21 @@ impl Failure {
             .map(|seconds| Duration::from_secs(seconds.into()));
         match status.code {
             409 => Self::Conflict,
-            404 => Self::Missing,
+            404 if names_an_object(status) => Self::Missing,
+            404 => Self::UnknownKind,
             429 => Self::TooManyRequests { retry_after },
             401 | 403 => Self::Forbidden,
             422 => Self::Invalid,
             _ => Self::Unavailable { retry_after },
         }
     }
+}
+
+/// Whether a 404 is about an object. One about a path, which a server gives that starts or whose definition was deleted,
+/// has no Status object or none with a name.
+fn names_an_object(status: &kube::core::Status) -> bool {
+    let details = status.details.as_ref();
+    details.is_some_and(|details| !details.name.is_empty())
 }
 
 /// What was being done: for the line that says what is missing.
@@ -105,7 +115,7 @@ impl Doing {
                 "missing permission to {verb} {resource} in API group {GROUP} ({}); apply {RBAC}",
                 status.message
             ),
-            Error::Api(status) if status.code == 404 && !self.on_status => format!(
+            Error::Api(status) if status.code == 404 && !names_an_object(status) => format!(
                 "CustomResourceDefinition {}.{GROUP} is missing; apply what `apollo-gateway crds` prints",
                 super::object::resource(self.kind).plural
             ),
@@ -145,7 +155,7 @@ mod tests {
     fn answers_are_sorted_by_what_they_ask_of_us() {
         for (code, expected) in [
             (409, Failure::Conflict),
-            (404, Failure::Missing),
+            (404, Failure::UnknownKind),
             (403, Failure::Forbidden),
             (401, Failure::Forbidden),
             (422, Failure::Invalid),
@@ -155,6 +165,9 @@ mod tests {
             let error = api(serde_json::json!({"code": code, "message": "m"}));
             assert_eq!(Failure::of(&error), expected, "{code}");
         }
+        let missing =
+            api(serde_json::json!({"code": 404, "details": {"name": "buoy-17", "kind": "devices"}}));
+        assert_eq!(Failure::of(&missing), Failure::Missing);
         let busy = api(serde_json::json!({"code": 429, "details": {"retryAfterSeconds": 7}}));
         let retry_after = Some(Duration::from_secs(7));
         assert_eq!(Failure::of(&busy), Failure::TooManyRequests { retry_after });
@@ -182,5 +195,8 @@ mod tests {
             line.contains("devices.apollo.azure.com is missing") && line.contains("crds"),
             "{line}"
         );
+        let line =
+            Doing::patch_status(Kind::Device).line(&api(serde_json::json!({"code": 404, "message": "page"})));
+        assert!(line.contains("devices.apollo.azure.com is missing"), "{line}");
     }
 }

@@ -265,6 +265,8 @@ fn failed(shared: &Shared, key: &ObjectKey, failure: &Failure) -> SendResult {
         Failure::Unavailable { retry_after } => SendResult::Unavailable {
             retry_after_ms: millis(retry_after),
         },
-        Failure::Forbidden | Failure::Invalid => SendResult::Unavailable { retry_after_ms: None },
+        Failure::Forbidden | Failure::Invalid | Failure::UnknownKind => {
+            SendResult::Unavailable { retry_after_ms: None }
+        }
     }
 }
