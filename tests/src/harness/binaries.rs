@@ -74,7 +74,10 @@ pub fn cargo_build() -> Command {
         .arg("build");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"]
+            .iter()
+            .any(|own| text.starts_with(own))
+        {
             build.env_remove(&name);
         }
     }
@@ -93,17 +96,6 @@ fn build_into(directory: &Path) -> anyhow::Result<()> {
     }
     build.args(["-p", Program::Gateway.name(), "-p", Program::Agent.name()]);
     build.arg("--target-dir").arg(target);
-    // What the outer cargo says of the test's own package. Build scripts, such as ring's, watch these variables: with
-    // them the same crates would be built anew after each cargo that somebody runs by hand.
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"]
-            .iter()
-            .any(|own| text.starts_with(own))
-        {
-            build.env_remove(&name);
-        }
-    }
     if directory.ends_with("release") {
         build.arg("--release");
     }
