@@ -103,7 +103,7 @@ fn current(known: &Objects, key: &ObjectKey) -> Option<Current> {
 /// The writes of a request, each with the version it was computed from.
 fn writes_of(request: StoreRequest) -> Vec<(Write, ResourceVersion)> {
     match request {
-        StoreRequest::ReplaceProcessStatuses { writes } => writes
+        StoreRequest::ReplaceProcessStatuses { writes, .. } => writes
             .into_iter()
             .map(|write| (Write::Process(Box::new(write.clone())), write.expected))
             .collect(),

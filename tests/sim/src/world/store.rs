@@ -9,7 +9,7 @@ use apollo_gateway_core::{
 use apollo_wire::{DeviceName, ProcessRef, UnixMillis};
 use rand::Rng;
 
-use super::{Event, Life, WorkId, World};
+use super::{Event, Life, WorkId, World, device_name};
 use crate::{
     agent::token_of,
     facts::{AppendedRow, Fact, ReplicaId, Writer},
@@ -238,6 +238,8 @@ fn replacement(request: &Request) -> StoreRequest {
     match (&request.key, &request.change) {
         (ObjectKey::Process(process), StatusChange::Process { to, .. }) => {
             StoreRequest::ReplaceProcessStatuses {
+                // The queue has looked at who may write; the store does not.
+                device: to.observed_device.clone().unwrap_or_else(|| device_name(0)),
                 writes: vec![StatusWrite {
                     process: process.clone(),
                     expected,
