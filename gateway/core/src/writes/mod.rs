@@ -1,7 +1,7 @@
 //! Status writes on their way to an API server: folded, fair, bounded, at a limited rate.
 //!
 //! ```text
-//!  push(write, ticket) ──> waiting, per object ── next() ──> Send(request) ── PATCH ──> done(key, result) ──> answers
+//!  push_all(writes, tickets) ──> waiting, per object ── next() ──> Send(request) ── PATCH ──> done(key, result) ──> answers
 //!      Refused: full,        per device: turns      └─> Answers: known without a request
 //!      or told to pause
 //! ```
@@ -12,7 +12,7 @@
 //! - **One request per object** is under way. What waits for a DeviceProcess meanwhile becomes one request: the
 //!   greatest of its observations, joined onto the newest version of the object that the caller knows, is what all of
 //!   the writes one by one would have come to (R-04). All their tickets get its outcome. What may be carried over to a
-//!   newer version, and what may not, is told in [`fold`](self::fold).
+//!   newer version, and what may not, is told in `fold.rs`.
 //! - **Nothing is sent that is known to be in vain**: what the object already says (R-06), a write by a device that it
 //!   is no longer bound to (R-07), a version that is outdated (R-05). Tickets nobody waits for are dropped.
 //! - **Devices take turns**, one request each; within a device the write that came first is sent first.

@@ -13,3 +13,5 @@ mod api_server;
 mod folded;
 mod interleaved;
 mod paced;
+mod sent_as_they_are;
+mod turns;
