@@ -137,6 +137,8 @@ fn texts() -> Result<Vec<(String, String)>> {
         "README.md",
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "deploy/README.md",
+        "deploy/compose.kubernetes.yaml",
         "deploy/compose.yaml",
         "deploy/Dockerfile",
     ] {

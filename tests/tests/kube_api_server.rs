@@ -118,6 +118,7 @@ fn the_audit_log_tells_each_request_once() -> Result<()> {
         &[
             Rule::new("create", "apollo.azure.com", "deviceprocesses"),
             Rule::new("patch", "apollo.azure.com", "deviceprocesses/status"),
+            Rule::new("watch", "apollo.azure.com", "devices"),
         ],
     )?;
     let mark = api.audit_mark()?;
@@ -128,6 +129,13 @@ fn the_audit_log_tells_each_request_once() -> Result<()> {
             "collector",
             &json!({"status": {"message": n.to_string()}}),
         )?;
+    }
+    // One that is answered, with no event at all, and ends after a second; one that is denied.
+    for kind in [Kind::DEVICES, PROCESSES] {
+        ensure!(
+            user.list(kind, "watch=true&timeoutSeconds=1").is_err(),
+            "an object"
+        );
     }
     ensure!(user.get(PROCESSES, "collector").is_err(), "a get was allowed");
 
@@ -153,6 +161,8 @@ fn the_audit_log_tells_each_request_once() -> Result<()> {
     let expected = [
         ("create deviceprocesses/ collector 201", 1),
         ("patch deviceprocesses/status collector 200", 10),
+        ("watch devices/  200", 1),
+        ("watch deviceprocesses/  403", 1),
         ("get deviceprocesses/ collector 403", 1),
     ];
     assert_eq!(

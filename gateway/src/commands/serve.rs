@@ -27,7 +27,7 @@ Examples:
   apollo-gateway serve --tls-cert pki/gateway.pem --tls-key pki/gateway.key --client-ca pki/ca.pem
   apollo-gateway serve --config /etc/apollo/gateway.toml --listen 0.0.0.0:4433 --listen '[::]:4434'
   apollo-gateway serve --config /etc/apollo/gateway.toml --check-config
-  apollo-gateway serve --config /etc/apollo/gateway.toml --store kube --history postgres://apollo@db/apollo"
+  apollo-gateway serve --config gateway.toml --store kube --history none"
 )]
 pub struct ServeArgs {
     /// UDP address for devices, HTTP/3 (repeatable) [default: 0.0.0.0:4433]

@@ -7,7 +7,7 @@ use apollo_wire::{Clock, ProcessState, UnixMillis};
 use crate::store_values::{append, device, instance, process, row};
 
 /// G-04: history is a set; appending in pieces, twice and out of order gives the same as appending once.
-pub(crate) async fn is_a_set(
+pub(crate) async fn history_is_a_set(
     first: impl AsyncFn(StoreRequest) -> StoreReply,
     second: impl AsyncFn(StoreRequest) -> StoreReply,
 ) {
@@ -33,7 +33,7 @@ pub(crate) async fn is_a_set(
 
 /// where a copy must be told from a retry, other content refuses the whole append, gaps included; the same content
 /// with its clock judged anew does not.
-pub(crate) async fn refuses_another_observation_under_the_same_sequence(
+pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(
     first: impl AsyncFn(StoreRequest) -> StoreReply,
     second: impl AsyncFn(StoreRequest) -> StoreReply,
 ) {
@@ -76,7 +76,10 @@ pub(crate) async fn refuses_another_observation_under_the_same_sequence(
 }
 
 /// The greatest sequence that exists is stored; an append without rows is fine.
-pub(crate) async fn the_ends_of_the_sequences_fit(first: impl AsyncFn(StoreRequest) -> StoreReply) {
+pub(crate) async fn the_ends_of_the_sequences_fit(
+    first: impl AsyncFn(StoreRequest) -> StoreReply,
+    _second: impl AsyncFn(StoreRequest) -> StoreReply,
+) {
     let last = apollo_wire::limits::SEQUENCE_MAX;
     let reply = first(append("buoy", 1, vec![row(0), row(last)])).await;
     assert_eq!(

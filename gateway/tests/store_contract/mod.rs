@@ -296,31 +296,22 @@ pub(crate) async fn processes_are_read_by_device_and_by_name(replicas: &impl Rep
     assert_eq!(names, ["a", "b", "c"]);
 }
 
-/// See [`history`].
-pub(crate) async fn history_is_a_set(replicas: &impl Replicas) {
-    let (first, second) = (replicas.first(), replicas.second());
-    history::is_a_set(
-        async |r| first.execute(r).await,
-        async |r| second.execute(r).await,
-    )
-    .await;
+/// Parts of the contract that a history without objects keeps as well.
+macro_rules! of_history {
+    ($($name:ident),+ $(,)?) => {$(
+        /// See the function of this name in `history`.
+        pub(crate) async fn $name(replicas: &impl Replicas) {
+            let (first, second) = (replicas.first(), replicas.second());
+            history::$name(async |r| first.execute(r).await, async |r| second.execute(r).await).await;
+        }
+    )+};
 }
 
-/// See [`history`].
-pub(crate) async fn history_refuses_another_observation_under_the_same_sequence(replicas: &impl Replicas) {
-    let (first, second) = (replicas.first(), replicas.second());
-    history::refuses_another_observation_under_the_same_sequence(
-        async |r| first.execute(r).await,
-        async |r| second.execute(r).await,
-    )
-    .await;
-}
-
-/// See [`history`].
-pub(crate) async fn the_ends_of_the_sequences_fit(replicas: &impl Replicas) {
-    let first = replicas.first();
-    history::the_ends_of_the_sequences_fit(async |r| first.execute(r).await).await;
-}
+of_history!(
+    history_is_a_set,
+    history_refuses_another_observation_under_the_same_sequence,
+    the_ends_of_the_sequences_fit,
+);
 
 /// G-05: a watch tells what exists, then Synced, then every change, also of the other replica.
 pub(crate) async fn a_watch_tells_of_changes_by_every_replica(replicas: &impl Replicas) {

@@ -26,6 +26,7 @@ mod gateway_answers;
 mod gateway_rows;
 mod generated_report;
 mod http_text;
+mod kube_objects;
 mod manifests;
 pub mod memory;
 mod observe_lines;
@@ -43,6 +44,7 @@ pub use frame_meter::frame_meter;
 pub use gateway_answers::gateway_answers;
 pub use gateway_rows::gateway_rows;
 pub use generated_report::generated_report;
+pub use kube_objects::kube_objects;
 pub use manifests::manifests;
 pub use observe_lines::observe_lines;
 pub use process_specs::process_specs;
@@ -72,6 +74,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("manifests", manifests),
     ("agent_rows", agent_rows),
     ("gateway_rows", gateway_rows),
+    ("kube_objects", kube_objects),
     ("request_heads", request_heads),
     ("frame_meter", frame_meter),
 ];

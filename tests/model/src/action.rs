@@ -12,6 +12,10 @@ pub enum Action {
     Letter(usize, Fate),
     /// A replica has its next store step carried out.
     Store(usize, Fault),
+    /// The queue of writes decides what becomes of those that wait.
+    Send,
+    /// The queue's request comes to its end.
+    Sent(Fault),
     /// Somebody else does something.
     Outside(Outside),
 }
@@ -122,6 +126,8 @@ impl fmt::Display for Action {
                 write!(f, "replica {replica}: the store does it, its answer is lost")
             }
             Self::Store(replica, Fault::Killed) => write!(f, "replica {replica} is killed"),
+            Self::Send => write!(f, "the queue of writes goes on"),
+            Self::Sent(fault) => write!(f, "the queue's request ends: {fault:?}"),
             Self::Outside(outside) => outside.fmt(f),
         }
     }

@@ -68,13 +68,14 @@ pub fn heal(scope: &Scope, world: &World) -> Option<World> {
             _ => false,
         },
         Action::Letter(_, fate) => matches!(fate, Fate::Reaches(_) | Fate::Arrives),
-        Action::Store(_, fault) => *fault == Fault::None,
+        Action::Store(_, fault) | Action::Sent(fault) => *fault == Fault::None,
+        Action::Send => true,
         Action::Outside(outside) => matches!(outside, Outside::Unblock(_) | Outside::CatchUp(_)),
     };
     let urgency = |action: &&Action| match action {
         Action::Outside(_) => 0,
         Action::Agent(_, AgentStep::Start) => 1,
-        Action::Store(..) => 2,
+        Action::Store(..) | Action::Send | Action::Sent(_) => 2,
         Action::Letter(..) => 3,
         Action::Agent(..) => 4,
     };

@@ -1,7 +1,7 @@
 //! Exhaustive model checking of the agent's and the gateway's decisions: every order of events of a small world.
 //!
 //! **What runs** is the shipped code, not a copied model: the agent's `Engine` (`agent/core`) on the queue's twin, the
-//! gateway's `Exchange` (`gateway/core`) on the store's twin (`tests/twins`, held to the real ones by tests of their own).
+//! gateway's `Exchange`, and in one scope its `WriteQueue` (`gateway/core`), on the store's twin (`tests/twins`, held to the real ones by tests of their own).
 //! What stands between them in this crate is what stands between them in the programs: the agent's driver ([`steps`]), the
 //! network ([`world::letter`]), an operator and another controller, and whoever pulls plugs.
 //!
@@ -27,6 +27,8 @@
 //!   are one.
 //! - **Steps joined into one**, because nothing else can see what is between: a timer that fires and the batch it makes the
 //!   agent take; a pause after a conflict and its end; verdicts and the letter that carries them.
+//! - **A queue of writes** is made anew for each step of what waits and what is under way ([`world::queue`]): its turns, rate
+//!   and bounds decide nothing where one device writes one process, and have tests of their own.
 //! - **The digest** of a state has 64 bits. Among two million states two have the same with a chance of one in ten
 //!   million.
 //! - **Not in it at all**: the desired state, the tracker and its marks, bytes and frames, the supervisor.

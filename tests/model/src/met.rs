@@ -84,6 +84,12 @@ pub enum Met {
     StaleRead,
     /// An empty report of a connected device was answered without any write.
     HeartbeatForNothing,
+    /// Two writes became one request.
+    Folded,
+    /// A write was sent for a newer version than it was computed from.
+    CarriedOver,
+    /// A write was answered by the queue alone.
+    KnownWithoutRequest,
 }
 
 /// A set of [`Met`].

@@ -18,6 +18,8 @@ pub struct Scope {
     pub image: Vec<usize>,
     /// Replicas of the gateway, at most two.
     pub replicas: usize,
+    /// The replicas are two reports in work at one replica, whose status writes go through one queue.
+    pub queued_writes: bool,
     /// What may go wrong how often.
     pub budget: Budget,
     /// The gateway's numbers.

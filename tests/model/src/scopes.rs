@@ -36,6 +36,7 @@ fn scope(name: &'static str) -> Scope {
         bindings: vec![0],
         image: vec![],
         replicas: 2,
+        queued_writes: false,
         budget: Budget::default(),
         policy: policy(),
         batch_rows: 8,
@@ -236,6 +237,31 @@ pub fn overflow() -> Scope {
     }
 }
 
+/// Two reports of one device at one replica, which writes through a queue; another controller, and an API server that
+/// fails.
+pub fn folding() -> Scope {
+    Scope {
+        agents: vec![agent(0, &[0, 0])],
+        queued_writes: true,
+        budget: Budget {
+            impatience: 1,
+            foreign_writes: 1,
+            lost_answers: 1,
+            ..Budget::default()
+        },
+        meets: &[
+            Met::StatusConflict,
+            Met::ConflictResolved,
+            Met::BusyAfterCommit,
+            Met::Duplicate,
+            Met::Folded,
+            Met::CarriedOver,
+            Met::KnownWithoutRequest,
+        ],
+        ..scope("folding")
+    }
+}
+
 /// All scopes.
 pub fn all() -> Vec<Scope> {
     vec![
@@ -249,5 +275,6 @@ pub fn all() -> Vec<Scope> {
         blocking(),
         binding(),
         overflow(),
+        folding(),
     ]
 }

@@ -149,6 +149,9 @@ impl Model for System {
             SettledBefore,
             StaleRead,
             HeartbeatForNothing,
+            Folded,
+            CarriedOver,
+            KnownWithoutRequest,
         ];
         let wanted = examples
             .into_iter()

@@ -122,3 +122,13 @@ fn r09_a_queue_of_one_row() -> Result<()> {
     };
     holds(scopes::overflow(), &size)
 }
+
+#[test]
+fn r04_r05_writes_of_one_object_folded_in_a_queue() -> Result<()> {
+    let size = Size {
+        states: 254_360,
+        distinct: 113_206,
+        depth: 54,
+    };
+    holds(scopes::folding(), &size)
+}

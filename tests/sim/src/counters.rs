@@ -53,6 +53,12 @@ pub const EXPECTED: &[&str] = &[
     "gateway: process of another device refused",
     "gateway: rolled-back device met",
     "gateway: time refused",
+    "gateway: write carried over to a newer version",
+    "gateway: write known to be in vain",
+    "gateway: write queue full",
+    "gateway: write refused during a pause",
+    "gateway: writes folded",
+    "gateway: writes paused by 429",
     "network: connection reset",
     "network: message lost for good",
     "network: message sent again",
@@ -64,6 +70,7 @@ pub const EXPECTED: &[&str] = &[
     "store: conflict with another writer",
     "store: reply lost",
     "store: slow",
+    "store: too many requests",
     "store: unavailable",
 ];
 

@@ -1,7 +1,7 @@
 //! What happened, as the checkers are told: facts about disks, the store and what was said, not about the machines that
 //! are checked.
 
-use apollo_gateway_core::object::{DeviceObject, ProcessObject};
+use apollo_gateway_core::object::{DeviceObject, ProcessObject, ResourceVersion};
 use apollo_wire::{
     DeviceName, Epoch, Gap, InstanceId, ProcessRef, ProcessState, Rejection, Sequence, SequenceRange,
 };
@@ -215,6 +215,15 @@ pub enum Fact {
         replica: ReplicaId,
         /// Whom.
         device: DeviceName,
+    },
+    /// A replica's queue of writes sends a repair, or a write that it has folded with one.
+    RepairSent {
+        /// Of which process.
+        process: ProcessRef,
+        /// The version it was computed from.
+        read: ResourceVersion,
+        /// The version it is sent for.
+        sent_for: ResourceVersion,
     },
     /// An exchange or a repair ended after so many requests to the store.
     MachineEnded {

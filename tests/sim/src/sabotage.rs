@@ -1,9 +1,13 @@
 //! Deliberate defects, for tests that the checkers can fail. Nothing else ever sets one.
 
 use apollo_agent_core::engine::state::{State, Wait};
-use apollo_gateway_core::store::{Freshness, HistoryRow, OnConflict, StoreRequest};
+use apollo_gateway_core::{
+    join::StateSource,
+    store::{Freshness, HistoryRow, OnConflict, StatusWrite, StoreRequest},
+    writes::Current,
+};
 use apollo_twins::{queue::Queue, store::Store};
-use apollo_wire::{Epoch, SequenceRange, UnixMillis, Verdicts};
+use apollo_wire::{DeviceName, Epoch, SequenceRange, UnixMillis, Verdicts};
 
 use crate::facts::Operation;
 
@@ -25,6 +29,10 @@ pub enum Sabotage {
     IgnoresVersions,
     /// A store that takes another observation under a settled sequence for a duplicate.
     TakesCopiesForDuplicates,
+    /// A queue of writes that carries repairs over to newer versions, as if they were reports.
+    CarriesRepairsOver,
+    /// A queue of writes that does not look at whom a process is bound to.
+    FoldsWithoutBinding,
     /// An agent that never tries again after a failure.
     LosesItsTimer,
 }
@@ -90,6 +98,24 @@ impl Sabotage {
                 on_conflict: OnConflict::KeepFirst,
             },
             (_, request) => request,
+        }
+    }
+
+    /// Bends what a queue of writes is given of a process.
+    pub fn bend_write(self, write: &mut StatusWrite) {
+        if self == Self::CarriesRepairsOver {
+            write.join.state_from = StateSource::Report;
+        }
+    }
+
+    /// Bends what a queue of writes knows of a process, given for whom the write is that waits.
+    pub fn bend_current(self, current: Current, waits_for: Option<&DeviceName>) -> Current {
+        match (self, current, waits_for) {
+            (Self::FoldsWithoutBinding, Current::Process(mut process), Some(device)) => {
+                process.object.device = device.clone();
+                Current::Process(process)
+            }
+            (_, current, _) => current,
         }
     }
 

@@ -39,3 +39,10 @@ fn r03_rows_settled_by_half_become_the_status_although_refused_now() {
 fn r11_a_queue_copied_again_before_its_new_instance_was_answered_is_not_stuck() {
     holds("copied-again-before-an-answer.json");
 }
+
+/// Seed 77, when a queue of writes took a part of a request and refused the rest: a device that came back had four of five
+/// processes told so, and repairs undid it each time before it came to its end.
+#[test]
+fn r11_a_device_with_more_processes_than_places_left_comes_back() {
+    holds("part-of-a-request-refused.json");
+}

@@ -46,6 +46,16 @@ fn r05_a_store_that_ignores_versions() {
 }
 
 #[test]
+fn r05_a_queue_of_writes_that_carries_repairs_over() {
+    is_seen(Sabotage::CarriesRepairsOver, &["R-05"]);
+}
+
+#[test]
+fn r07_a_queue_of_writes_that_ignores_the_binding() {
+    is_seen(Sabotage::FoldsWithoutBinding, &["R-07"]);
+}
+
+#[test]
 fn r10_a_store_that_takes_a_copys_observations_for_duplicates() {
     is_seen(Sabotage::TakesCopiesForDuplicates, &["R-01"]);
 }

@@ -74,7 +74,10 @@ pub fn cargo_build() -> Command {
         .arg("build");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_"]
+            .iter()
+            .any(|own| text.starts_with(own))
+        {
             build.env_remove(&name);
         }
     }

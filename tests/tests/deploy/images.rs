@@ -39,7 +39,7 @@ fn the_images_hold_one_program_and_run_it_as_nobody_without_writing() -> Result<
             .success()?;
         ensure!(version.stdout.starts_with(image), "{version:?}");
     }
-    Ok(())
+    a_new_volume_belongs_to_the_images_user(&engine)
 }
 
 /// The names in the root of an image, but for those of the engine.
@@ -56,12 +56,8 @@ fn files(engine: &Engine, image: &str) -> Result<BTreeSet<String>> {
     Ok(own.map(str::to_owned).collect())
 }
 
-#[test]
-fn a_new_volume_belongs_to_the_images_user() -> Result<()> {
-    if let Some(why) = missing() {
-        return skip("volumes of deploy/Dockerfile", why);
-    }
-    let engine = Engine::with_images()?;
+/// A store can be made on it, and is there for the next container.
+fn a_new_volume_belongs_to_the_images_user(engine: &Engine) -> Result<()> {
     let confined = [
         "run",
         "--rm",

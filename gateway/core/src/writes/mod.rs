@@ -1,7 +1,7 @@
 //! Status writes on their way to an API server: folded, fair, bounded, at a limited rate.
 //!
 //! ```text
-//!  push(write, ticket) ──> waiting, per object ── next() ──> Send(request) ── PATCH ──> done(key, result) ──> answers
+//!  push_all(writes, tickets) ──> waiting, per object ── next() ──> Send(request) ── PATCH ──> done(key, result) ──> answers
 //!      Refused: full,        per device: turns      └─> Answers: known without a request
 //!      or told to pause
 //! ```
@@ -12,7 +12,7 @@
 //! - **One request per object** is under way. What waits for a DeviceProcess meanwhile becomes one request: the
 //!   greatest of its observations, joined onto the newest version of the object that the caller knows, is what all of
 //!   the writes one by one would have come to (R-04). All their tickets get its outcome. What may be carried over to a
-//!   newer version, and what may not, is told in [`fold`](self::fold).
+//!   newer version, and what may not, is told in `fold.rs`.
 //! - **Nothing is sent that is known to be in vain**: what the object already says (R-06), a write by a device that it
 //!   is no longer bound to (R-07), a version that is outdated (R-05). Tickets nobody waits for are dropped.
 //! - **Devices take turns**, one request each; within a device the write that came first is sent first.
@@ -82,10 +82,13 @@ pub enum Current {
 /// Bounds of a queue (R-12). A number that would stop everything counts as 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WriteLimits {
-    /// Most writes that have no answer yet, those under way included. A device may have as many of them as places are
-    /// free, so that one alone gets half and there is room for a newcomer. Half of it is more than the 1,000 processes
-    /// a device may have, and all of it about what the rate lets out in the 8 s an exchange may take: what comes on top
-    /// would only wait until nobody waits for it.
+    /// Most writes that have no answer yet, those under way included: about what the rate lets out in the 8 s an exchange
+    /// may take. What comes on top is refused at once instead of waiting until nobody waits for it, so that whoever is
+    /// taken gets done even when everybody comes back at once.
+    ///
+    /// Writes of one device get half of the places, which must be more than the processes a device may have (1,000): what
+    /// a device cannot write together, repairs undo before it is marked Connected. The last eighth of the places is for
+    /// Device writes alone: each is the end of an exchange whose other writes are done.
     pub waiting_max: usize,
     /// Most requests under way. An API server of two cores took three times as many writes with 16 at once as with one;
     /// more wait in its own queues.
@@ -119,7 +122,7 @@ impl Default for WriteLimits {
 /// Why a write is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refused {
-    /// No place is free, or the device has as many as are.
+    /// Not enough places are free, or are left for this device.
     #[error("too many status writes wait")]
     Full,
     /// The API server asked to be left alone.

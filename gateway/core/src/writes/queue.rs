@@ -75,7 +75,14 @@ impl<T> WriteQueue<T> {
         self.in_flight
     }
 
-    /// Takes a write of `device`'s machine, on whose turns it counts.
+    /// Whose writes the request under way for an object carries, for what is logged of it.
+    pub fn carried(&self, key: &ObjectKey) -> impl Iterator<Item = &T> {
+        let sent = self.objects.get(key).and_then(|object| object.sent.as_ref());
+        sent.into_iter()
+            .flat_map(|sent| sent.tickets.iter().map(|(_, ticket)| ticket))
+    }
+
+    /// Takes one write of `device`'s machine, as [`push_all`](Self::push_all) does.
     ///
     /// # Errors
     /// [`Refused`], with the ticket, if it is not taken.
@@ -86,31 +93,69 @@ impl<T> WriteQueue<T> {
         ticket: T,
         now_ms: MonotonicMs,
     ) -> Result<(), (Refused, T)> {
+        match self.may_take(&device, std::slice::from_ref(&write), now_ms) {
+            Ok(()) => {
+                self.take(&device, write, ticket);
+                Ok(())
+            }
+            Err(refused) => Err((refused, ticket)),
+        }
+    }
+
+    /// Takes the writes of one request of `device`'s machine, on whose turns they count: all of them or none. A machine
+    /// that is refused a part tries all again, and until it is through a repair may undo the rest.
+    ///
+    /// # Errors
+    /// [`Refused`], if none is taken; the tickets are dropped.
+    pub fn push_all(
+        &mut self,
+        device: &DeviceName,
+        writes: Vec<(Write, T)>,
+        now_ms: MonotonicMs,
+    ) -> Result<(), Refused> {
+        let (writes, tickets): (Vec<Write>, Vec<T>) = writes.into_iter().unzip();
+        self.may_take(device, &writes, now_ms)?;
+        for (write, ticket) in writes.into_iter().zip(tickets) {
+            self.take(device, write, ticket);
+        }
+        Ok(())
+    }
+
+    /// See [`WriteLimits::waiting_max`].
+    fn may_take(&self, device: &DeviceName, writes: &[Write], now_ms: MonotonicMs) -> Result<(), Refused> {
         if let Some(retry_after_ms) = self.rate.pause_left_ms(now_ms) {
-            return Err((Refused::Paused { retry_after_ms }, ticket));
+            return Err(Refused::Paused { retry_after_ms });
         }
-        let held = self.held.get(&device).copied().unwrap_or(0);
-        let free = self.limits.waiting_max.max(1).saturating_sub(self.total);
-        if held >= free {
-            return Err((Refused::Full, ticket));
-        }
-        self.held.insert(device.clone(), held + 1);
+        let of_devices = writes.iter().all(|write| matches!(write, Write::Device { .. }));
+        let places = self.limits.waiting_max.max(1);
+        let (of_all, of_one) = if of_devices {
+            (places, places)
+        } else {
+            (places - places / 8, places.div_ceil(2))
+        };
+        let held = self.held.get(device).copied().unwrap_or(0);
+        let fits =
+            self.total.saturating_add(writes.len()) <= of_all && held.saturating_add(writes.len()) <= of_one;
+        fits.then_some(()).ok_or(Refused::Full)
+    }
+
+    fn take(&mut self, device: &DeviceName, write: Write, ticket: T) {
+        *self.held.entry(device.clone()).or_default() += 1;
         self.total += 1;
         let arrival = self.arrivals;
         self.arrivals += 1;
         let key = write.key();
         let object = self.objects.entry(key.clone()).or_insert_with(Object::new);
-        let has_turn = object.waiting.iter().any(|entry| entry.device == device);
+        let has_turn = object.waiting.iter().any(|entry| entry.device == *device);
         if object.sent.is_none() && !has_turn {
-            self.turns.add(&device, arrival, key);
+            self.turns.add(device, arrival, key);
         }
         object.waiting.push(Entry {
             arrival,
-            device,
+            device: device.clone(),
             write,
             ticket,
         });
-        Ok(())
     }
 
     /// What to do now. `current`: the newest version of an object that the caller knows, `None` if it is gone.

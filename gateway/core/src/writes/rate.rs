@@ -57,8 +57,7 @@ impl Rate {
             self.as_of_ms = now_ms;
         }
         let missing = PARTS.saturating_sub(self.parts);
-        let early = now_ms < self.as_of_ms;
-        (missing > 0 || early).then(|| self.as_of_ms.saturating_add(missing.div_ceil(self.per_second)))
+        (missing > 0).then(|| self.as_of_ms.saturating_add(missing.div_ceil(self.per_second)))
     }
 
     /// One request is sent: `next_at_ms` has just said that it may be.

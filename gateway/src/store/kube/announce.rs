@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use super::{
     api::FIELD_MANAGER,
     failure::{Failure, RBAC},
-    object::RawObject,
+    object::{RawObject, Unreadable},
 };
 use crate::{
     events,
@@ -94,6 +94,16 @@ impl Announcer {
             reason,
             message,
             is_warning,
+        });
+    }
+
+    /// An object cannot be used: whoever applied it should see why nothing happens.
+    pub(super) fn left_out(&self, raw: &RawObject, kind: Kind, error: &Unreadable) {
+        self.leave(Announcement {
+            object: reference(kind, raw),
+            reason: "NotServed",
+            message: error.detail.clone(),
+            is_warning: true,
         });
     }
 

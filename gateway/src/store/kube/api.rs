@@ -16,12 +16,16 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::{
+    announce::Announcer,
     cache::{Cache, Cached},
     failure::{Doing, Failure},
     health::Health,
-    object::{self, Known, RawObject},
+    object::{self, Known, RawObject, Unreadable},
 };
-use crate::manifest::{API_VERSION, DEFAULT_NAMESPACE, Kind};
+use crate::{
+    events,
+    manifest::{API_VERSION, DEFAULT_NAMESPACE, Kind},
+};
 
 /// Longest wait for one answer: less than an exchange may take, so that its 503 still reaches the device.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -43,6 +47,7 @@ pub(super) struct Requests {
     namespace: Option<String>,
     cache: Arc<Cache>,
     health: Arc<Health>,
+    announcer: Announcer,
     reads: Semaphore,
 }
 
@@ -52,12 +57,14 @@ impl Requests {
         namespace: Option<String>,
         cache: Arc<Cache>,
         health: Arc<Health>,
+        announcer: Announcer,
     ) -> Self {
         Self {
             client,
             namespace,
             cache,
             health,
+            announcer,
             reads: Semaphore::new(READS_AT_ONCE),
         }
     }
@@ -273,10 +280,19 @@ impl Requests {
                 Some(known)
             }
             Err(error) => {
-                tracing::error!(%error, "an object cannot be used and is left out");
+                self.left_out(raw, T::KIND, &error);
                 None
             }
         }
+    }
+
+    /// Said in the log, and to whoever describes the object.
+    pub(super) fn left_out(&self, raw: &RawObject, kind: Kind, error: &Unreadable) {
+        events::ObjectLeftOut {
+            error: &error.to_string(),
+        }
+        .emit();
+        self.announcer.left_out(raw, kind, error);
     }
 
     fn taken_in_or_gone<T: Cached>(

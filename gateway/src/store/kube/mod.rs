@@ -21,6 +21,7 @@ mod failure;
 mod health;
 mod hearing;
 mod object;
+mod offline;
 mod patch;
 mod preflight;
 mod watch;
@@ -37,6 +38,7 @@ use tokio::sync::mpsc;
 
 pub use browse::BrowseError;
 pub use connect::ConnectError;
+pub use offline::{WrittenBack, written_back};
 pub use preflight::PreflightError;
 
 use super::{Change, Store, history::History};
@@ -99,11 +101,13 @@ impl Objects {
         };
         let client = connect::client(config, &layer)?;
         let cache = Arc::new(Cache::default());
+        let announcer = Announcer::start(client.clone());
         let requests = Requests::new(
-            client.clone(),
+            client,
             choice.namespace.clone(),
             cache.clone(),
             health.clone(),
+            announcer.clone(),
         );
         preflight::check(&requests, &server).await?;
         let shared = Arc::new(Shared {
@@ -111,7 +115,7 @@ impl Objects {
             cache,
             heard,
             health,
-            announcer: Announcer::start(client),
+            announcer,
             metrics,
         });
         Ok(Self { shared })

@@ -42,7 +42,8 @@ pub(super) struct Known<T> {
 pub(super) struct Unreadable {
     kind: Kind,
     name: String,
-    detail: String,
+    /// Which field, and what is wrong with it.
+    pub(super) detail: String,
 }
 
 /// A kind of object the store keeps.

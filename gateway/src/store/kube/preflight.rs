@@ -88,7 +88,10 @@ async fn list(requests: &Requests, kind: Kind) -> Option<(Doing, Error)> {
 
 async fn others(requests: &Requests, kind: Kind) -> Vec<(Doing, Error)> {
     let (all, one) = (requests.all(kind), requests.one_of(kind));
-    let watch = WatchParams::default().timeout(1);
+    // Of nobody, so that nothing is sent.
+    let watch = WatchParams::default()
+        .timeout(1)
+        .fields(&format!("metadata.name={NOBODY}"));
     let patch = PatchParams {
         dry_run: true,
         field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -122,7 +125,10 @@ async fn create(requests: &Requests) -> Option<(Doing, Error)> {
         field_manager: Some(FIELD_MANAGER.to_owned()),
     };
     let created = requests.devices().create(&params, &object).await;
+    // Where one of that name exists, creating it was allowed.
+    let counts = |error: &Error| Failure::of(error) != Failure::Conflict;
     created
         .err()
+        .filter(counts)
         .map(|error| (Doing::to("create", Kind::Device), error))
 }

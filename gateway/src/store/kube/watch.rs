@@ -218,10 +218,7 @@ fn changed<T: Told>(shared: &Shared, raw: &RawObject) -> Option<Change> {
             Some(T::changed(read))
         }
         Err(error) => {
-            events::ObjectLeftOut {
-                error: &error.to_string(),
-            }
-            .emit();
+            shared.requests.left_out(raw, T::KIND, &error);
             None
         }
     }

@@ -124,7 +124,8 @@ impl PostgresHistory {
         }
     }
 
-    /// The first `limit` observations that pass the filter, sorted by device, epoch and sequence: oldest first.
+    /// The first `limit` observations that pass the filter (10,000 at most), sorted by device, epoch and sequence: oldest
+    /// first.
     pub async fn observations(
         &self,
         filter: &ObservationFilter,

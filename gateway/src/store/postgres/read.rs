@@ -13,8 +13,11 @@ use crate::store::observation::{CLOCKS, ObservationFilter, ObservationRecord, ST
 
 /// Two seeks: the end of the instance's part of the key, and up to where retention has removed rows.
 const HIGHEST: &str = "SELECT greatest(0, \
-     (SELECT max(sequence) FROM apollo.history WHERE device = $1 AND instance = $2), \
+     (SELECT sequence FROM apollo.history WHERE device = $1 AND instance = $2 ORDER BY sequence DESC LIMIT 1), \
      (SELECT removed_through FROM apollo.instances WHERE device = $1 AND instance = $2))";
+
+/// Most observations in one answer, whoever asks: it is built in memory.
+const OBSERVATIONS_MAX: usize = 10_000;
 
 /// One seek for each sequence.
 const SETTLED: &str = "\
@@ -58,23 +61,27 @@ pub(super) async fn settled(
     Ok(sequences)
 }
 
-/// The query for a filter: lives in their order, and of each the first rows, so that a limit ends it early.
-fn sql(filter: &ObservationFilter) -> String {
-    let device = if filter.device.is_some() {
-        "i.device = $1"
-    } else {
-        "$1::text IS NULL"
-    };
+/// The query for a filter: lives in their order, and of each the first rows in theirs, so that the limit ends it early.
+/// Only the conditions that are set are written, and the limit as a number, so that the planner sees what is wanted.
+fn sql(filter: &ObservationFilter, limit: usize) -> String {
+    let condition = |is_set: bool, text: &'static str| if is_set { text } else { "true" };
     format!(
         "SELECT i.device, i.epoch, i.instance, h.sequence, h.process, h.observed_at_ms, h.corrected_at_ms, \
          h.received_at_ms, h.clock, h.state, h.spec_hash, h.pid, h.exit_code, h.restarts, h.reason, h.message, \
          h.values_json, h.exact_json, h.orphaned \
-         FROM apollo.instances i CROSS JOIN LATERAL (SELECT * FROM apollo.history h \
-         WHERE h.device = i.device AND h.instance = i.instance \
-         AND ($2::text IS NULL OR split_part(h.process, '/', 1) = $2) \
-         AND ($3::text IS NULL OR split_part(h.process, '/', 2) = $3) \
-         ORDER BY h.sequence LIMIT $4) h \
-         WHERE {device} ORDER BY i.device, i.epoch, i.instance, h.sequence LIMIT $4"
+         FROM (SELECT $1::text AS device, $2::text AS namespace, $3::text AS name) wanted \
+         CROSS JOIN apollo.instances i CROSS JOIN LATERAL (SELECT * FROM apollo.history h \
+         WHERE h.device = i.device AND h.instance = i.instance AND {} AND {} ORDER BY h.sequence LIMIT {limit}) h \
+         WHERE {} ORDER BY i.device, i.epoch, i.instance, h.sequence LIMIT {limit}",
+        condition(
+            filter.namespace.is_some(),
+            "split_part(h.process, '/', 1) = wanted.namespace"
+        ),
+        condition(
+            filter.name.is_some(),
+            "split_part(h.process, '/', 2) = wanted.name"
+        ),
+        condition(filter.device.is_some(), "i.device = wanted.device"),
     )
 }
 
@@ -84,11 +91,12 @@ pub(super) async fn observations(
     filter: &ObservationFilter,
     limit: usize,
 ) -> Result<Vec<ObservationRecord>, HistoryError> {
-    let statement = client.prepare_cached(&sql(filter)).await?;
     let device = filter.device.as_ref().map(DeviceName::as_str);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let parameters: [&(dyn ToSql + Sync); 4] = [&device, &filter.namespace, &filter.name, &limit];
-    let rows = client.query(&statement, &parameters).await?;
+    let parameters: [&(dyn ToSql + Sync); 3] = [&device, &filter.namespace, &filter.name];
+    // Not a statement that is kept: limits are many, and people ask rarely.
+    let rows = client
+        .query(&sql(filter, limit.min(OBSERVATIONS_MAX)), &parameters)
+        .await?;
     rows.iter().map(read).collect()
 }
 

@@ -75,9 +75,13 @@ fn take_tls_parameters(url: &str) -> Result<(String, TlsParameters), UrlError> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(UrlError::Scheme);
     }
-    let Some((before, query)) = url.split_once('?') else {
+    // Up to the first `@` it is user and password, in which a `?` begins nothing.
+    let credentials = url.find('@').unwrap_or(0);
+    let parameters = url.get(credentials..).and_then(|rest| rest.find('?'));
+    let Some((before, query)) = parameters.and_then(|at| url.split_at_checked(credentials + at)) else {
         return Ok((url.to_owned(), TlsParameters::default()));
     };
+    let query = query.trim_start_matches('?');
     let mut taken = TlsParameters::default();
     let mut left = Vec::new();
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -226,7 +230,6 @@ mod tests {
         for url in [
             "mysql://u:secret@h/d",
             "postgres://u:secret@h:port/d",
-            "postgres://u:sec?ret=secret@h/d",
             "postgres://u:secret@h/d?secret=1",
             "postgres://u:secret@h/d?sslmode=secret",
             "postgres://u:secret@h/d?sslmode=require",
@@ -245,6 +248,11 @@ mod tests {
         let target = target("postgres://u:secret@one:1,two:2/d?connect_timeout=3").expect("read");
         assert_eq!(target.server, "one,two:1/d");
         assert_eq!(format!("{target:?}"), "Target(\"one,two:1/d\")");
+        let marked = super::target("postgres://u:sec?sslmode=secret@h/d?sslmode=disable").expect("read");
+        assert_eq!(
+            marked.config.get_password(),
+            Some("sec?sslmode=secret".as_bytes())
+        );
         let socket = super::target("postgresql:///d?host=/run/postgresql&user=u").expect("read");
         assert_eq!(socket.server, "/run/postgresql:5432/d");
     }

@@ -3,6 +3,7 @@
 mod agents;
 mod letters;
 mod outside;
+mod queue;
 mod replicas;
 
 use crate::{action::Action, met::MetSet, scope::Scope, world::World};
@@ -15,6 +16,8 @@ pub fn next(scope: &Scope, world: &World, action: Action) -> Option<World> {
         Action::Agent(agent, step) => agents::step(scope, &mut after, agent, step)?,
         Action::Letter(place, fate) => letters::step(scope, &mut after, place, fate)?,
         Action::Store(replica, fault) => replicas::step(scope, &mut after, replica, fault)?,
+        Action::Send => queue::send(scope, &mut after)?,
+        Action::Sent(fault) => queue::sent(scope, &mut after, fault)?,
         Action::Outside(outside) => outside::step(scope, &mut after, outside)?,
     }
     Some(after)
@@ -23,7 +26,8 @@ pub fn next(scope: &Scope, world: &World, action: Action) -> Option<World> {
 /// All actions that are possible in `world`, in the order in which a healing world does them.
 pub fn possible(scope: &Scope, world: &World, actions: &mut Vec<Action>) {
     agents::possible(world, actions);
-    replicas::possible(world, actions);
+    replicas::possible(scope, world, actions);
+    queue::possible(world, actions);
     letters::possible(world, actions);
     outside::possible(scope, world, actions);
 }

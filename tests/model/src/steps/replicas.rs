@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// What may happen at the replicas.
-pub(super) fn possible(world: &World, actions: &mut Vec<Action>) {
+pub(super) fn possible(scope: &Scope, world: &World, actions: &mut Vec<Action>) {
     for (number, replica) in world.replicas.iter().enumerate() {
-        let Some(serving) = &replica.serving else {
+        let Some(serving) = replica.serving.as_ref().filter(|serving| !serving.queued) else {
             continue;
         };
         if number > 0 && world.replicas[number - 1] == *replica {
@@ -30,6 +30,11 @@ pub(super) fn possible(world: &World, actions: &mut Vec<Action>) {
         }
         let mut add = |fault| actions.push(Action::Store(number, fault));
         add(Fault::None);
+        let is_queued =
+            scope.queued_writes && matches!(serving.request, StoreRequest::ReplaceProcessStatuses { .. });
+        if is_queued {
+            continue;
+        }
         if world.left.unavailable > 0 {
             add(Fault::Unavailable);
         }
@@ -57,6 +62,13 @@ fn is_write(request: &StoreRequest) -> bool {
 pub(super) fn step(scope: &Scope, world: &mut World, number: usize, fault: Fault) -> Option<()> {
     let mut serving = world.replicas[number].serving.clone()?;
     let request = serving.request.clone();
+    let is_queued = scope.queued_writes && matches!(request, StoreRequest::ReplaceProcessStatuses { .. });
+    if is_queued && fault == Fault::None {
+        serving.queued = true;
+        world.queue.waiting.push(number);
+        world.replicas[number].change(|replica| replica.serving = Some(serving));
+        return Some(());
+    }
     let unavailable = StoreReply::Unavailable { retry_after: None };
     let reply = match fault {
         Fault::None => carry_out(scope, world, number, &mut serving, request),
@@ -76,6 +88,18 @@ pub(super) fn step(scope: &Scope, world: &mut World, number: usize, fault: Fault
             return Some(());
         }
     };
+    hand_over(scope, world, number, serving, reply);
+    Some(())
+}
+
+/// Hands the store's answer to a replica's report.
+pub(super) fn hand_over(
+    scope: &Scope,
+    world: &mut World,
+    number: usize,
+    mut serving: Serving,
+    reply: StoreReply,
+) {
     let concluded = serving.advance(reply);
     match concluded {
         None => world.replicas[number].change(|replica| replica.serving = Some(serving)),
@@ -84,10 +108,9 @@ pub(super) fn step(scope: &Scope, world: &mut World, number: usize, fault: Fault
             conclude(scope, world, &serving, concluded);
         }
     }
-    Some(())
 }
 
-fn carry_out(
+pub(super) fn carry_out(
     scope: &Scope,
     world: &mut World,
     number: usize,

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod letter;
+pub mod queue;
 pub mod replica;
 pub mod store;
 
@@ -20,6 +21,7 @@ use crate::{
 };
 use agent::{Agent, BOOT, Process};
 use letter::Letter;
+use queue::Queue as WritesQueue;
 use replica::Replica;
 use store::Store;
 
@@ -34,6 +36,8 @@ pub struct World {
     pub letters: Vec<Shared<Letter>>,
     /// The store both replicas share.
     pub store: Shared<Store>,
+    /// The queue of status writes, where there is one.
+    pub queue: WritesQueue,
     /// What may still go wrong.
     pub left: Budget,
     /// What the rules remember.
@@ -127,6 +131,7 @@ impl World {
             replicas: vec![Shared::new(Replica::default()); scope.replicas],
             letters: Vec::new(),
             store: Shared::new(store),
+            queue: WritesQueue::default(),
             left: scope.budget,
             ledger,
             met: MetSet::default(),
@@ -211,15 +216,18 @@ pub fn is_sabotaged(scope: &Scope, by: Saboteur) -> bool {
     scope.saboteur == Some(by)
 }
 
-/// Two replicas that differ only by their place are the same state.
+/// Two replicas that differ only by their place are the same state, unless a queue tells one from the other.
 impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.agents.hash(hasher);
         let mut replicas: Vec<u64> = self.replicas.iter().map(Shared::digest).collect();
-        replicas.sort_unstable();
+        if self.queue.is_empty() {
+            replicas.sort_unstable();
+        }
         replicas.hash(hasher);
         self.letters.hash(hasher);
         self.store.hash(hasher);
+        self.queue.hash(hasher);
         self.left.hash(hasher);
         self.ledger.hash(hasher);
     }

@@ -33,6 +33,8 @@ pub struct Serving {
     pub exchange: Exchange,
     /// What it asks of the store next.
     pub request: StoreRequest,
+    /// Its write is in the queue.
+    pub queued: bool,
     /// Some process was bound elsewhere meanwhile.
     pub rebound: bool,
     /// The device was blocked when it was looked at.
@@ -60,6 +62,7 @@ impl Serving {
                 report,
                 exchange,
                 request,
+                queued: false,
                 rebound: false,
                 blocked: false,
                 wrote: false,

@@ -1,4 +1,5 @@
 //! marking and repairing a device is tried again after a while, not at once, however far the watch lags behind.
+//! a repair is sent for the version it was computed from.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -45,6 +46,13 @@ impl Checker for Repairs {
                     )
                 })
             }
+            Fact::RepairSent {
+                process,
+                read,
+                sent_for,
+            } => hold(read == sent_for, "R-05", fact.at_ms, || {
+                format!("a repair of {process} computed from {read:?} was sent for {sent_for:?}")
+            }),
             _ => Ok(()),
         }
     }

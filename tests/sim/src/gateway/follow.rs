@@ -95,12 +95,17 @@ impl Replica {
         }
         following.told = objects.clone();
         following.is_ready = true;
+        if let Some(writes) = &mut self.writes {
+            writes.known = objects.clone();
+        }
         self.arm_look(context);
     }
 
     /// What cached reads see: what the watch has told, or the store itself where nothing is cached.
     pub fn cache(&self) -> Option<&Objects> {
-        (self.cached_reads && self.following.is_ready).then_some(&self.following.told)
+        let told = &self.following.told;
+        let cache = self.writes.as_ref().map_or(told, |writes| &writes.known);
+        (self.cached_reads && self.following.is_ready).then_some(cache)
     }
 
     /// Looks at who has gone silent.

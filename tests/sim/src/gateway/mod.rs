@@ -4,6 +4,7 @@
 mod follow;
 mod requests;
 mod work;
+mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,6 +41,8 @@ pub struct Replica {
     work: BTreeMap<WorkId, work::Work>,
     reports: HashMap<DeviceName, u32>,
     following: Following,
+    /// The queue of status writes, in worlds that have them.
+    writes: Option<writes::Writes>,
 }
 
 /// One watch of the store and what it fills.
@@ -83,11 +86,12 @@ impl Replica {
             off_by_ms: 0,
             policy,
             max_body_bytes: sizes.max_body_bytes,
-            cached_reads: sizes.cached_reads,
+            cached_reads: sizes.cached_reads || sizes.queued_writes,
             sabotage,
             work: BTreeMap::new(),
             reports: HashMap::new(),
             following: Following::new(policy, 0),
+            writes: sizes.queued_writes.then(writes::Writes::new),
         }
     }
 
@@ -116,6 +120,7 @@ impl Replica {
         self.work.clear();
         self.reports.clear();
         self.following = Following::new(self.policy, context.now);
+        self.writes = self.writes.is_some().then(writes::Writes::new);
         context.schedule(off_ms, Event::StartGateway(self.id, self.life));
     }
 

@@ -9,7 +9,7 @@ use apollo_gateway_core::{
 use apollo_wire::{DeviceName, InstanceId};
 use rand::Rng;
 
-use super::Replica;
+use super::{Replica, writes};
 use crate::{
     facts::{Fact, Writer},
     network::Message,
@@ -112,6 +112,9 @@ impl Replica {
 
     /// The store's answer has arrived.
     pub fn on_reply(&mut self, context: &mut Context, id: WorkId, reply: StoreReply) {
+        if let Some(writes) = &mut self.writes {
+            writes.learn(&reply);
+        }
         self.advance(context, id, Input::Reply(Box::new(reply)));
     }
 
@@ -137,6 +140,9 @@ impl Replica {
                 ));
                 if self.sabotage.answers_before_commit(&request) && self.answer_early(context, id, &request) {
                     return;
+                }
+                if self.writes.is_some() && writes::is_queued(&request) {
+                    return self.enqueue(context, id, &writer, request);
                 }
                 let takes_ms = context.chance.store.random_range(GOOD_MS);
                 context.schedule(takes_ms, Event::Execute(self.life, id, writer, request));

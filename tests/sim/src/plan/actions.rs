@@ -265,4 +265,6 @@ pub enum StoreFault {
     Slow,
     /// Another writer comes first.
     Conflict,
+    /// It wants to be left alone for a while: 429.
+    TooMany,
 }

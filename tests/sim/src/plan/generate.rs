@@ -12,11 +12,15 @@ const HOUR: Millis = 60 * MINUTE;
 /// Most machines: devices and clones. What goes wrong between two goes wrong between more.
 pub const MACHINES_MAX: usize = 5;
 
+/// What plans say of queues has a source of chance of its own: without it, a plan is what it was before there were any.
+/// The world's own streams come before it.
+const QUEUES: u64 = 6;
+
 /// Makes the plan of a seed. The same seed makes the same plan as long as this function is not changed; a plan worth
 /// keeping is kept as JSON.
 pub fn generate(seed: u64) -> Plan {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let world = sizes(&mut random);
+    let mut world = sizes(&mut random);
     let mut actions = beginning(&mut random, &world);
     let mood = Mood::draw(&mut random);
     for _ in 0..random.random_range(5..60) {
@@ -28,6 +32,12 @@ pub fn generate(seed: u64) -> Plan {
         let at_ms = random.random_range(0..world.busy_ms);
         let action = mood.fault(&mut random, world.busy_ms - at_ms);
         actions.push(Timed { at_ms, action });
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(QUEUES);
+    if random.random_bool(0.4) {
+        world.queued_writes = true;
+        actions.extend(busy_api_server(&mut random, &world));
     }
     actions.sort_by_key(|timed| timed.at_ms);
     Plan { seed, world, actions }
@@ -50,7 +60,80 @@ fn sizes(random: &mut ChaCha8Rng) -> Sizes {
         instances_kept: size(pick(&[2, 64, 64])),
         manual_registration: pick(&[0, 0, 0, 1]) == 1,
         cached_reads: pick(&[0, 1]) == 1,
+        queued_writes: false,
     }
+}
+
+/// What makes writes meet in a queue: an API server that says 429 or is slow, another controller, and reports that come
+/// twice at once.
+fn busy_api_server(random: &mut ChaCha8Rng, world: &Sizes) -> Vec<Timed> {
+    let trouble = |random: &mut ChaCha8Rng| {
+        let at_ms = random.random_range(0..world.busy_ms);
+        let percent = *[5, 30, 80].choose(random).unwrap_or(&30);
+        let what = match random.random_range(0..4) {
+            0 => Disturbance::Duplication {
+                percent,
+                late_ms: short(random).min(2 * SECOND),
+            },
+            fault => Disturbance::Store {
+                replica: random.random_bool(0.5).then(|| any(random)),
+                fault: match fault {
+                    1 => StoreFault::Slow,
+                    _ => StoreFault::TooMany,
+                },
+                percent,
+            },
+        };
+        let for_ms = long(random).min(world.busy_ms - at_ms);
+        let action = Action::Disturb { for_ms, what };
+        Timed { at_ms, action }
+    };
+    let others = |random: &mut ChaCha8Rng| Timed {
+        at_ms: random.random_range(0..world.busy_ms),
+        action: Action::ForeignWrite,
+    };
+    let times = random.random_range(0..8);
+    let mut actions: Vec<Timed> = (0..times).map(|_| trouble(random)).collect();
+    let times = random.random_range(0..60);
+    actions.extend((0..times).map(|_| others(random)));
+    if world.devices > 1 {
+        actions.extend(moves(random, world));
+    }
+    actions
+}
+
+/// Minutes in which an operator moves processes to and fro between devices that have much to say, while the API server
+/// is slow: what waits for it may be about a process that is bound elsewhere by now.
+fn moves(random: &mut ChaCha8Rng, world: &Sizes) -> Vec<Timed> {
+    let from_ms = random.random_range(0..world.busy_ms);
+    let for_ms = (5 * MINUTE).min(world.busy_ms - from_ms);
+    let what = Disturbance::Store {
+        replica: None,
+        fault: StoreFault::Slow,
+        percent: 10,
+    };
+    let action = Action::Disturb { for_ms, what };
+    let mut actions = vec![Timed {
+        at_ms: from_ms,
+        action,
+    }];
+    for _ in 0..random.random_range(0..80) {
+        let at_ms = from_ms + random.random_range(0..for_ms);
+        let (process, device, machine) = (any(random), any(random), any(random));
+        let action = if random.random_bool(0.5) {
+            apply(random, process, device)
+        } else {
+            let (count, age_s) = (random.random_range(1..4), 0);
+            Action::Observe {
+                machine,
+                process,
+                count,
+                age_s,
+            }
+        };
+        actions.push(Timed { at_ms, action });
+    }
+    actions
 }
 
 /// What is there when the world begins: most processes, and with manual registration the devices.

@@ -57,6 +57,9 @@ pub struct Sizes {
     pub manual_registration: bool,
     /// Whether replicas read through a cache that lags behind the store, as behind an API server's watch.
     pub cached_reads: bool,
+    /// Whether replicas write statuses through a queue each, as to an API server. They read through a cache then.
+    #[serde(default)]
+    pub queued_writes: bool,
 }
 
 impl Plan {

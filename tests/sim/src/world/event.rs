@@ -1,7 +1,10 @@
 //! What can happen next. Events name the life of the process they are for: those of a life that is over are dropped.
 
 use apollo_agent_core::supervise::{Exit, RunId};
-use apollo_gateway_core::store::{StoreReply, StoreRequest};
+use apollo_gateway_core::{
+    store::{StoreReply, StoreRequest},
+    writes::{Current, ObjectKey, Request, SendResult},
+};
 use apollo_wire::ProcessRef;
 
 use crate::{
@@ -46,6 +49,12 @@ pub enum Event {
     StartGateway(ReplicaId, Life),
     /// A store carries out a request of a replica.
     Execute(Life, WorkId, Writer, StoreRequest),
+    /// A store carries out a request of a replica's queue of writes.
+    Patch(ReplicaId, Life, Writer, Box<Request>),
+    /// Its answer arrives, with the object as it was written.
+    Patched(ReplicaId, Life, ObjectKey, SendResult, Option<Box<Current>>),
+    /// A replica's queue of writes may send again.
+    Pump(ReplicaId, Life),
     /// The store's answer arrives.
     Answered(ReplicaId, Life, WorkId, StoreReply),
     /// A pause of a machine of the core is over.

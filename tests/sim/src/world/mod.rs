@@ -141,6 +141,13 @@ impl World {
                 self.replicas.living(id, life, |replica| replica.start(context));
             }
             Event::Execute(life, work, by, request) => self.execute(life, work, &by, request),
+            Event::Patch(id, life, by, request) => self.patch(id, life, &by, *request),
+            Event::Patched(id, life, key, result, written) => {
+                self.replicas.living(id, life, |replica| {
+                    replica.on_patched(context, &key, result, written.map(|written| *written));
+                });
+            }
+            Event::Pump(id, life) => self.replicas.living(id, life, |replica| replica.pump(context)),
             Event::Answered(id, life, work, reply) => {
                 self.replicas
                     .living(id, life, |replica| replica.on_reply(context, work, reply));

@@ -1,13 +1,15 @@
 //! The store of all replicas, with its faults, and what the checkers are told of each step.
 
 use apollo_gateway_core::{
-    object::{DeviceObject, ProcessObject, Versioned},
-    store::{StoreReply, StoreRequest},
+    join::{StateSource, StatusJoin},
+    object::{DeviceObject, DeviceState, ProcessObject, Versioned},
+    store::{StatusWrite, StoreReply, StoreRequest, WriteOutcome},
+    writes::{Current, ObjectKey, Request, SendResult, StatusChange},
 };
-use apollo_wire::{DeviceName, ProcessRef};
+use apollo_wire::{DeviceName, ProcessRef, UnixMillis};
 use rand::Rng;
 
-use super::{Event, Life, WorkId, World};
+use super::{Event, Life, WorkId, World, device_name};
 use crate::{
     agent::token_of,
     facts::{AppendedRow, Fact, ReplicaId, Writer},
@@ -40,6 +42,9 @@ impl World {
                 self.context.count("store: unavailable");
                 StoreReply::Unavailable { retry_after: None }
             }
+            Some(StoreFault::TooMany) => StoreReply::Unavailable {
+                retry_after: self.too_many().map(std::time::Duration::from_millis),
+            },
             Some(StoreFault::LostReply) => {
                 self.context.count("store: reply lost");
                 self.step(replica, work, request, by);
@@ -52,16 +57,69 @@ impl World {
                 self.step(replica, work, request, by)
             }
         };
-        let takes_ms = if fault == Some(StoreFault::Slow) {
-            self.context.count("store: slow");
-            self.context.chance.store.random_range(SLOW_MS)
-        } else {
-            self.context.chance.store.random_range(GOOD_MS)
-        };
+        let takes_ms = self.takes_ms(fault);
         if lives {
             self.context
                 .schedule(takes_ms, Event::Answered(replica, life, work, reply));
         }
+    }
+
+    /// Carries out a request of a replica's queue of writes, with what goes wrong with it.
+    pub(super) fn patch(&mut self, replica: ReplicaId, life: Life, by: &Writer, request: Request) {
+        let fault = self.draw_fault(replica);
+        let lives = self.replicas.get(replica).is_some_and(|found| found.life == life);
+        let unavailable = SendResult::Unavailable { retry_after_ms: None };
+        let asked = replacement(&request);
+        let result = match fault {
+            Some(StoreFault::Unavailable) => {
+                self.context.count("store: unavailable");
+                unavailable
+            }
+            Some(StoreFault::TooMany) => SendResult::TooManyRequests {
+                retry_after_ms: self.too_many(),
+            },
+            Some(StoreFault::LostReply) => {
+                self.context.count("store: reply lost");
+                self.step(replica, 0, asked, by);
+                unavailable
+            }
+            fault => {
+                if fault == Some(StoreFault::Conflict) {
+                    self.come_first(&asked);
+                }
+                outcome_of(self.step(replica, 0, asked, by))
+            }
+        };
+        let written = match (&result, &request.key) {
+            (SendResult::Written(_), ObjectKey::Device(device)) => {
+                self.store.objects.device(device).cloned().map(Current::Device)
+            }
+            (SendResult::Written(_), ObjectKey::Process(process)) => {
+                self.store.objects.process(process).cloned().map(Current::Process)
+            }
+            _ => None,
+        };
+        let takes_ms = self.takes_ms(fault);
+        if lives {
+            let patched = Event::Patched(replica, life, request.key, result, written.map(Box::new));
+            self.context.schedule(takes_ms, patched);
+        }
+    }
+
+    fn takes_ms(&mut self, fault: Option<StoreFault>) -> Millis {
+        if fault == Some(StoreFault::Slow) {
+            self.context.count("store: slow");
+            self.context.chance.store.random_range(SLOW_MS)
+        } else {
+            self.context.chance.store.random_range(GOOD_MS)
+        }
+    }
+
+    /// The store says 429: its `Retry-After`, if it says one.
+    fn too_many(&mut self) -> Option<Millis> {
+        self.context.count("store: too many requests");
+        let seconds = [0, 1, 1, 5, 60][self.context.chance.store.random_range(0..5)];
+        (seconds > 0).then_some(seconds * 1_000)
     }
 
     fn draw_fault(&mut self, of: ReplicaId) -> Option<StoreFault> {
@@ -171,6 +229,51 @@ impl World {
             }
         }
         any
+    }
+}
+
+/// A request of a queue of writes as the store's own.
+fn replacement(request: &Request) -> StoreRequest {
+    let expected = request.expected.clone();
+    match (&request.key, &request.change) {
+        (ObjectKey::Process(process), StatusChange::Process { to, .. }) => {
+            StoreRequest::ReplaceProcessStatuses {
+                // The queue has looked at who may write; the store does not.
+                device: to.observed_device.clone().unwrap_or_else(|| device_name(0)),
+                writes: vec![StatusWrite {
+                    process: process.clone(),
+                    expected,
+                    status: (**to).clone(),
+                    // Nobody folds this any further.
+                    join: StatusJoin {
+                        candidate: None,
+                        device_state: DeviceState::Unknown,
+                        state_from: StateSource::DeviceObject,
+                        now: UnixMillis::default(),
+                    },
+                }],
+            }
+        }
+        (ObjectKey::Device(device), StatusChange::Device { to, .. }) => StoreRequest::ReplaceDeviceStatus {
+            device: device.clone(),
+            expected,
+            status: to.clone(),
+        },
+        (key, _) => unreachable!("a change of another kind for {key:?}"),
+    }
+}
+
+fn outcome_of(reply: StoreReply) -> SendResult {
+    let outcome = match reply {
+        StoreReply::Written(outcome) => Some(outcome),
+        StoreReply::StatusesWritten(outcomes) => outcomes.into_iter().next(),
+        _ => None,
+    };
+    match outcome {
+        Some(WriteOutcome::Written(version)) => SendResult::Written(version),
+        Some(WriteOutcome::Conflict) => SendResult::Conflict,
+        Some(WriteOutcome::Gone) => SendResult::Gone,
+        None => SendResult::Unavailable { retry_after_ms: None },
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Histories that are compared; each has a device of its own.
-const CASES: u32 = 48;
+const CASES: u32 = 150;
 
 fn a_row() -> impl Strategy<Value = HistoryRow> {
     let texts = select(vec!["", "a", "a\0", "a\u{2400}", "it's \"so\" \\ {,}"]);

@@ -9,7 +9,7 @@
 )]
 
 #[path = "../../../../gateway/tests/store_contract/history.rs"]
-mod contract;
+mod store_contract_of_history;
 #[path = "../../../../gateway/tests/store_values/mod.rs"]
 mod store_values;
 
@@ -18,6 +18,7 @@ mod at_once;
 mod crash;
 mod opening;
 mod retention;
+mod seeks;
 mod server;
 mod shown;
 mod slow;
@@ -27,26 +28,25 @@ use anyhow::Result;
 use apollo_gateway_core::store::{StoreReply, StoreRequest};
 use server::Server;
 
-/// Runs one test of the contract with two replicas on one database.
-macro_rules! on_two_replicas {
-    ($($name:ident => |$first:ident, $second:ident| $test:expr;)+) => {$(
+/// Runs tests of the contract with two replicas on one database.
+macro_rules! contract {
+    ($($name:ident),+ $(,)?) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() -> Result<()> {
             let Some(server) = Server::start(stringify!($name))? else {
                 return Ok(());
             };
             let (one, other) = (server.replica().await?, server.replica().await?);
-            let $first = async |request: StoreRequest| -> StoreReply { one.execute(request).await };
-            let $second = async |request: StoreRequest| -> StoreReply { other.execute(request).await };
-            $test.await;
+            let first = async |request: StoreRequest| -> StoreReply { one.execute(request).await };
+            let second = async |request: StoreRequest| -> StoreReply { other.execute(request).await };
+            store_contract_of_history::$name(first, second).await;
             Ok(())
         }
     )+};
 }
 
-on_two_replicas!(
-    history_is_a_set => |first, second| contract::is_a_set(first, second);
-    history_refuses_another_observation_under_the_same_sequence =>
-        |first, second| contract::refuses_another_observation_under_the_same_sequence(first, second);
-    the_ends_of_the_sequences_fit => |first, _second| contract::the_ends_of_the_sequences_fit(first);
+contract!(
+    history_is_a_set,
+    history_refuses_another_observation_under_the_same_sequence,
+    the_ends_of_the_sequences_fit,
 );

@@ -57,6 +57,6 @@ impl Objects {
 }
 
 /// The counter's value behind a version of this store.
-fn number(version: &str) -> u64 {
+pub(super) fn number(version: &str) -> u64 {
     version.parse().unwrap_or(u64::MAX)
 }

@@ -10,6 +10,8 @@ use apollo_gateway_core::{
 };
 use apollo_wire::{CanonicalSpec, DeviceName, ProcessRef};
 
+use super::changes::number;
+
 /// What an operator says about a DeviceProcess.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProcessManifest {
@@ -152,6 +154,22 @@ impl Objects {
         let version = self.next_version();
         let versioned = Versioned { version, object };
         self.devices.insert(versioned.object.device.clone(), versioned);
+    }
+
+    /// In a copy of the objects: takes in a DeviceProcess as it was read elsewhere, unless a newer one is known.
+    pub fn learn_process(&mut self, read: Versioned<ProcessObject>) {
+        let known = self.processes.get(&read.object.process);
+        if known.is_none_or(|known| number(&known.version.0) < number(&read.version.0)) {
+            self.processes.insert(read.object.process.clone(), read);
+        }
+    }
+
+    /// In a copy of the objects: takes in a Device as it was read elsewhere, unless a newer one is known.
+    pub fn learn_device(&mut self, read: Versioned<DeviceObject>) {
+        let known = self.devices.get(&read.object.device);
+        if known.is_none_or(|known| number(&known.version.0) < number(&read.version.0)) {
+            self.devices.insert(read.object.device.clone(), read);
+        }
     }
 
     /// Changes a DeviceProcess as another writer of its status would; false if there is none.
