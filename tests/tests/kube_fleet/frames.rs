@@ -99,12 +99,15 @@ pub(crate) struct Met {
     pub unanswered: u64,
 }
 
-impl std::ops::AddAssign for Met {
-    fn add_assign(&mut self, other: Self) {
-        self.accepted += other.accepted;
-        self.duplicates += other.duplicates;
-        self.busy += other.busy;
-        self.unanswered += other.unanswered;
+impl Met {
+    /// What several have met together.
+    pub(crate) fn sum(all: impl IntoIterator<Item = Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, one| Self {
+            accepted: sum.accepted + one.accepted,
+            duplicates: sum.duplicates + one.duplicates,
+            busy: sum.busy + one.busy,
+            unanswered: sum.unanswered + one.unanswered,
+        })
     }
 }
 
@@ -139,10 +142,7 @@ pub(crate) async fn send_all(
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok(met.into_iter().fold(Met::default(), |mut sum, one| {
-        sum += one;
-        sum
-    }))
+    Ok(Met::sum(met))
 }
 
 async fn send(device: &FleetDevice, frame: &Frame, gateways: &[SocketAddr], mut rng: StdRng) -> Result<Met> {

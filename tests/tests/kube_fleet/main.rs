@@ -6,6 +6,12 @@
 mod auditor;
 mod frames;
 mod gateways;
+mod heartbeats;
+mod history;
+mod objects;
+mod overload;
+mod story;
+mod ten_thousand;
 mod three_gateways;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
