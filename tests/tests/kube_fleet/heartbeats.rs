@@ -65,7 +65,8 @@ fn a_thousand_devices_that_are_well_cost_three_device_writes_a_window_and_no_oth
     for entry in &entries {
         let what = format!("{} {}/{}", entry.verb, entry.resource, entry.subresource);
         match &*what {
-            "watch devices/" | "watch deviceprocesses/" => {}
+            // Events are written at a slow pace: those of the first reports are still on their way.
+            "watch devices/" | "watch deviceprocesses/" | "create events/" => {}
             "patch devices/status" => *writes.entry(&entry.name).or_default() += 1,
             _ => anyhow::bail!("{what}: {entry:?}"),
         }

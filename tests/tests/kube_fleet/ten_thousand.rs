@@ -116,8 +116,7 @@ fn changes_are_told(world: &KubeWorld, fleet: &Fleet, gateway: &Gateway) -> Resu
     for (number, device) in fleet.devices().iter().take(CHANGES).enumerate() {
         let current = fleet.block_on(device.desired(udp, None, None))?;
         let etag = current.header("etag").context("no ETag")?.to_owned();
-        let waiting = wait_for_news(device.clone(), gateway, etag);
-        let waiting = fleet.block_on(async { tokio::spawn(waiting) });
+        let waiting = fleet.spawn(wait_for_news(device.clone(), gateway, etag));
         // Most of the time it waits already; if not, the answer is the same.
         wait::pause(Duration::from_millis(50));
         let patch = json!({"spec": {"args": [format!("change-{number}")]}});
