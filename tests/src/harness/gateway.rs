@@ -1,4 +1,4 @@
-//! `apollo-gateway` on the embedded store.
+//! `apollo-gateway`, on the embedded store unless told otherwise.
 
 use std::{
     net::SocketAddr,
@@ -11,6 +11,15 @@ use serde_json::Value;
 
 use super::{Finished, PATIENCE, Pki, Program, Running, Sandbox, admin};
 
+/// The Kubernetes store of a gateway.
+#[derive(Debug, Clone)]
+pub struct KubeStore {
+    /// As which user of which cluster.
+    pub kubeconfig: PathBuf,
+    /// A URL, or `none`.
+    pub history: String,
+}
+
 /// How a gateway is started. The defaults are right for most tests.
 #[derive(Debug, Clone)]
 pub struct GatewayOptions {
@@ -18,6 +27,8 @@ pub struct GatewayOptions {
     pub name: String,
     /// The database's file name in the sandbox.
     pub store: String,
+    /// Where objects and history are, if not in that database.
+    pub kube: Option<KubeStore>,
     /// UDP address; port 0 picks one. Give a port to restart where agents look for it.
     pub listen: SocketAddr,
     /// Further arguments of `serve`.
@@ -30,6 +41,7 @@ impl Default for GatewayOptions {
         Self {
             name: "gateway".to_owned(),
             store: "gateway.db".to_owned(),
+            kube: None,
             listen,
             arguments: Vec::new(),
         }
@@ -45,6 +57,13 @@ impl GatewayOptions {
         self
     }
 
+    fn store_flag(&self, sandbox: &Sandbox) -> String {
+        match self.kube {
+            Some(_) => "kube".to_owned(),
+            None => format!("embedded:{}", sandbox.join(&self.store).display()),
+        }
+    }
+
     /// The `serve` command line.
     pub fn command(&self, sandbox: &Sandbox, pki: &Pki) -> anyhow::Result<Command> {
         let mut command = Command::new(Program::Gateway.path()?);
@@ -55,10 +74,11 @@ impl GatewayOptions {
             "--admin-listen",
             "127.0.0.1:0",
         ]);
-        command.args([
-            "--store",
-            &format!("embedded:{}", sandbox.join(&self.store).display()),
-        ]);
+        command.args(["--store", &self.store_flag(sandbox)]);
+        if let Some(kube) = &self.kube {
+            command.arg("--kubeconfig").arg(&kube.kubeconfig);
+            command.args(["--history", &kube.history]);
+        }
         command
             .arg("--tls-cert")
             .arg(pki.gateway_cert())
@@ -90,7 +110,7 @@ impl Gateway {
             Ok(word.with_context(|| format!("no {key} in {line:?}"))?.parse()?)
         };
         let (udp, admin) = (address("udp=")?, address("admin=")?);
-        let store = format!("embedded:{}", sandbox.join(&options.store).display());
+        let store = options.store_flag(sandbox);
         Ok(Self {
             process,
             udp,

@@ -24,7 +24,7 @@ pub use admin::{metric, metrics_text};
 pub use agent::Agent;
 pub use binaries::{ENV_BIN_DIR, Program, cargo_build};
 pub use device::Device;
-pub use gateway::{Gateway, GatewayOptions};
+pub use gateway::{Gateway, GatewayOptions, KubeStore};
 pub use http3::Reply;
 pub use pki::{Identity, Pki};
 pub use postgres::{Postgres, PostgresOptions};

@@ -19,6 +19,7 @@ use super::{
     announce::Announcer,
     cache::{Cache, Cached},
     failure::{Doing, Failure},
+    gate::Gate,
     health::Health,
     object::{self, Known, RawObject, Unreadable},
 };
@@ -48,6 +49,7 @@ pub(super) struct Requests {
     cache: Arc<Cache>,
     health: Arc<Health>,
     announcer: Announcer,
+    gate: Gate,
     reads: Semaphore,
 }
 
@@ -65,6 +67,7 @@ impl Requests {
             cache,
             health,
             announcer,
+            gate: Gate::default(),
             reads: Semaphore::new(READS_AT_ONCE),
         }
     }
@@ -249,12 +252,17 @@ impl Requests {
         self.carried_out(doing, request).await
     }
 
-    /// Waits for the answer, at most so long, and notes whether the API server works for us.
+    /// Waits for the answer, at most so long, and notes whether the API server works for us. While it wants to be left
+    /// alone nothing is asked.
     async fn carried_out<T>(
         &self,
         doing: Doing,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
+        if let Some(left) = self.gate.closed(Instant::now()) {
+            let retry_after = Some(left);
+            return Err(Failure::TooManyRequests { retry_after });
+        }
         let Ok(answer) = tokio::time::timeout(ANSWER_WITHIN, request).await else {
             let (verb, resource) = (doing.verb, doing.resource());
             let line = format!("cannot {verb} {resource}: no answer within {ANSWER_WITHIN:?}");
@@ -266,6 +274,7 @@ impl Requests {
             match failure {
                 // These are answers of a server that works.
                 Failure::Conflict | Failure::Missing => self.health.working(doing),
+                Failure::TooManyRequests { retry_after } => self.gate.close(retry_after, Instant::now()),
                 _ => self.health.failing(doing, doing.line(&error), Instant::now()),
             }
             failure

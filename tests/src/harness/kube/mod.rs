@@ -13,6 +13,7 @@ mod client;
 mod kind;
 mod manifests;
 mod parts;
+mod world;
 
 pub use access::{Rule, rules_of};
 pub use api::KubeApi;
@@ -21,3 +22,4 @@ pub use client::{KubeClient, KubeError};
 pub use kind::Kind;
 pub use manifests::documents;
 pub use parts::Part;
+pub use world::KubeWorld;
