@@ -1,4 +1,4 @@
-//! An API server that takes one write at a time and answers the others 429.
+//! An API server that takes two writes at a time and answers the others 429.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,7 @@ const TRIES: u32 = 60;
 
 #[test]
 fn a_429_is_honoured_and_everything_arrives_in_the_end() -> Result<()> {
-    let Some(world) = world("kube_replicas: 429", &["--max-mutating-requests-inflight=1"])? else {
+    let Some(world) = world("kube_replicas: 429", &["--max-mutating-requests-inflight=2"])? else {
         return Ok(());
     };
     let fleet = Fleet::new(&world.pki, "buoy", DEVICES)?;

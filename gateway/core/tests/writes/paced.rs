@@ -250,6 +250,7 @@ fn told_to_wait(retry_after_ms: Option<u64>) -> (ApiServer, Vec<(u32, Option<u64
         per_second: 10,
         burst: 100,
         pause_default_ms: 1_000,
+        patience_ms: 0,
         pause_max_ms: 30_000,
         ..wide()
     };
@@ -303,14 +304,89 @@ fn r12_a_429_without_a_time_and_one_with_too_long_a_time() {
         (Some(u64::MAX), 30_000),
     ] {
         let (mut server, told, _) = told_to_wait(said);
-        assert_eq!(told, [(0, Some(is)), (2, Some(is))], "{said:?}");
         let refused = push(&mut server, "a-3", 7);
         if is == 0 {
-            assert_eq!(refused, Ok(()));
+            assert_eq!((told, refused), (vec![], Ok(())), "no pause is waited out");
         } else {
+            assert_eq!(told, [(0, Some(is)), (2, Some(is))], "{said:?}");
             assert_eq!(refused, Err(Refused::Paused { retry_after_ms: is }));
         }
     }
+}
+
+/// A pause within the patience is waited out: nobody is told, nothing is sent, and what was refused goes first after it.
+#[test]
+fn r12_a_429_within_the_patience_costs_nobody_an_answer_and_one_past_it_does() {
+    for (pause_ms, is_told) in [(2_000, false), (2_001, true)] {
+        let limits = WriteLimits {
+            in_flight_max: 1,
+            patience_ms: 2_000,
+            pause_max_ms: 30_000,
+            ..wide()
+        };
+        let mut server = server(limits, &processes("a", 3));
+        push(&mut server, "a-0", 0).unwrap();
+        push(&mut server, "a-1", 1).unwrap();
+        let first = server.send();
+        let retry_after_ms = Some(pause_ms);
+        let told = server.done(&first.key, SendResult::TooManyRequests { retry_after_ms });
+        assert_eq!(told.len(), if is_told { 2 } else { 0 });
+        let refused = push(&mut server, "a-2", 2);
+        if is_told {
+            assert_eq!(
+                refused,
+                Err(Refused::Paused {
+                    retry_after_ms: pause_ms
+                })
+            );
+            continue;
+        }
+        assert_eq!(refused, Ok(()));
+        assert!(matches!(server.next(), Next::Wait(Some(at_ms)) if at_ms >= server.now_ms + pause_ms));
+        server.now_ms += pause_ms + 1_000;
+        let again = server.send();
+        assert_eq!(
+            (&again.key, again.writes),
+            (&first.key, 1),
+            "the same, first in line"
+        );
+        let told = server.carry_out(&again);
+        assert_eq!((told.len(), server.queue.unanswered()), (1, 2));
+    }
+}
+
+/// One burst that is refused halves what may be under way once, however many of it are refused.
+#[test]
+fn after_a_429_fewer_are_under_way_and_with_each_round_one_more() {
+    let limits = WriteLimits {
+        in_flight_max: 8,
+        patience_ms: 2_000,
+        ..wide()
+    };
+    let mut server = server(limits, &processes("a", 40));
+    for ticket in 0..40 {
+        push(&mut server, &format!("a-{ticket}"), ticket).unwrap();
+    }
+    let burst: Vec<_> = (0..8).map(|_| server.send()).collect();
+    for request in &burst {
+        let too_many = SendResult::TooManyRequests {
+            retry_after_ms: Some(1_000),
+        };
+        assert!(server.done(&request.key, too_many).is_empty());
+    }
+    let under_way = |server: &mut ApiServer| {
+        server.now_ms += 10_000;
+        let mut requests = Vec::new();
+        while let Next::Send(request) = server.next() {
+            requests.push(request);
+        }
+        for request in &requests {
+            server.carry_out(request);
+        }
+        requests.len()
+    };
+    let rounds: Vec<usize> = (0..6).map(|_| under_way(&mut server)).collect();
+    assert_eq!(rounds, [4, 5, 6, 7, 8, 8]);
 }
 
 #[test]
