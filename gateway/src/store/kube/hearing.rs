@@ -161,7 +161,7 @@ where
                     code,
                 })
                 .inc();
-            let watched = asked.watched();
+            let mut watched = asked.watched();
             if let Some(kind) = watched {
                 let watch = layer.heard.of(kind);
                 if code == 200 {
@@ -169,6 +169,8 @@ where
                     watch.heard(Instant::now());
                 } else {
                     watch.failed(Instant::now());
+                    // The text of an error is no news of the watch.
+                    watched = None;
                 }
             }
             Ok(answer?.map(|body| HeardBody {
@@ -302,6 +304,52 @@ mod tests {
             asked("POST", "https://h/api/v1/namespaces/default/events"),
             ("create", "events")
         );
+    }
+
+    /// The API server, with one answer to everything.
+    struct Answering(u16);
+
+    impl Service<Request<kube::client::Body>> for Answering {
+        type Response = Response<kube::client::Body>;
+        type Error = std::convert::Infallible;
+        type Future = std::future::Ready<Result<Self::Response, Self::Error>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<kube::client::Body>) -> Self::Future {
+            let body = kube::client::Body::from(b"text".to_vec());
+            let answer = Response::builder().status(self.0).body(body);
+            std::future::ready(Ok(answer.unwrap()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_text_of_a_refusal_is_no_sign_of_life() {
+        let layer = HearingLayer {
+            heard: Arc::default(),
+            health: Arc::default(),
+            metrics: Arc::default(),
+        };
+        let heard = layer.heard.clone();
+        for (code, is_broken) in [(200, false), (404, true)] {
+            let request = Request::get("/apis/apollo.azure.com/v1alpha1/devices?watch=true")
+                .body(kube::client::Body::empty())
+                .unwrap();
+            let mut body = layer
+                .layer(Answering(code))
+                .call(request)
+                .await
+                .unwrap()
+                .into_body();
+            while std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context))
+                .await
+                .is_some()
+            {}
+            let later = Instant::now() + FAILING_MAX + Duration::from_secs(1);
+            assert_eq!(heard.broken(Kind::Device, later).is_some(), is_broken, "{code}");
+        }
     }
 
     #[test]

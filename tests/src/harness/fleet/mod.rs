@@ -11,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use futures_util::{StreamExt, stream};
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::{runtime::Runtime, sync::Semaphore, task::JoinHandle};
 
 use self::certificates::Authority;
 pub use self::device::{FleetDevice, REQUEST_WITHIN};
@@ -76,6 +76,15 @@ impl Fleet {
     /// Runs a future on the fleet's runtime.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
+    }
+
+    /// Starts a future on the fleet's runtime and does not wait for it.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.spawn(future)
     }
 
     /// Runs `story` for each device, at most `at_once` of them at a time, and returns what each came to, in the order of
