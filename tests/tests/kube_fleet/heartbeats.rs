@@ -22,7 +22,7 @@ const DEVICES: usize = 1_000;
 /// make them disagree.
 const GATEWAYS: usize = 2;
 /// The staleness window. As short as a thousand devices can be served in on two cores beside other work.
-const WINDOW: Duration = Duration::from_secs(30);
+const WINDOW: Duration = Duration::from_secs(24);
 /// Windows that are looked at.
 const WINDOWS: u32 = 5;
 /// Heartbeats in a window: twice as many as may be written.
