@@ -310,7 +310,7 @@ impl Requests {
     pub(super) fn taken_in<T: Cached>(&self, raw: &RawObject) -> Option<Known<T>> {
         match object::known::<T>(raw) {
             Ok(known) => {
-                T::take_in(&self.cache, known.clone());
+                self.cache.take_in(known.clone());
                 Some(known)
             }
             Err(error) => {
