@@ -16,7 +16,8 @@
 //! - **Nothing is sent that is known to be in vain**: what the object already says, a write by a device that it
 //!   is no longer bound to, a version that is outdated. Tickets nobody waits for are dropped.
 //! - **Devices take turns**, one request each; within a device the write that came first is sent first.
-//! - **Bounds** (R-12): [`WriteLimits`]. A 429 stops everything until its `Retry-After` is over.
+//! - **Bounds** (R-12): [`WriteLimits`]. A 429 stops everything until its `Retry-After` is over: a short one is waited out,
+//!   a long one is told to all who wait. After it fewer requests are under way at once ([`window`]).
 //!
 //! The caller keeps what it knows of each object at least as new as whatever it told any machine: a version read from
 //! the API server, or written, is known before the machine that learns of it can push its next write.
@@ -25,6 +26,7 @@ mod fold;
 mod queue;
 mod rate;
 mod turns;
+mod window;
 
 use apollo_wire::{DeviceName, ProcessRef};
 
@@ -91,7 +93,8 @@ pub struct WriteLimits {
     /// Device writes alone: each is the end of an exchange whose other writes are done.
     pub waiting_max: usize,
     /// Most requests under way. An API server of two cores took three times as many writes with 16 at once as with one;
-    /// more wait in its own queues.
+    /// more wait in its own queues. Each 429 halves the number, each round of answers raises it by one again: additive
+    /// increase, multiplicative decrease, as TCP finds the rate of a path (Chiu and Jain, 1989).
     pub in_flight_max: usize,
     /// Requests per second in the long run. Three replicas at 200 are what a small API server can take at all; a healthy
     /// fleet of 10,000 devices writes about as much (three heartbeats per device in 90 s).
@@ -101,6 +104,9 @@ pub struct WriteLimits {
     pub burst: u32,
     /// How long a 429 without `Retry-After` stops everything. Kubernetes' own API server always says one second.
     pub pause_default_ms: u64,
+    /// Longest pause that is waited out: two of the API server's usual seconds, well within the 8 s of an exchange. A
+    /// device that waits on its open stream need not send its report again. A longer pause is told to all who wait.
+    pub patience_ms: u64,
     /// Longest that a 429 stops everything, whatever it says: an hour by mistake must not silence a fleet. Devices get
     /// 503 meanwhile and call again.
     pub pause_max_ms: u64,
@@ -114,6 +120,7 @@ impl Default for WriteLimits {
             per_second: 200,
             burst: 400,
             pause_default_ms: 1_000,
+            patience_ms: 2_000,
             pause_max_ms: 30_000,
         }
     }

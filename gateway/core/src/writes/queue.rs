@@ -9,6 +9,7 @@ use super::{
     fold::{Fate, fold},
     rate::Rate,
     turns::{Arrival, Turns},
+    window::Window,
 };
 use crate::{object::ResourceVersion, store::WriteOutcome, tracker::MonotonicMs};
 
@@ -18,6 +19,7 @@ use crate::{object::ResourceVersion, store::WriteOutcome, tracker::MonotonicMs};
 pub struct WriteQueue<T> {
     limits: WriteLimits,
     rate: Rate,
+    window: Window,
     turns: Turns,
     objects: BTreeMap<ObjectKey, Object<T>>,
     /// Writes without an answer, by device and in all.
@@ -47,7 +49,7 @@ struct Entry<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Sent<T> {
     expected: ResourceVersion,
-    tickets: Vec<(DeviceName, T)>,
+    entries: Vec<Entry<T>>,
 }
 
 impl<T> WriteQueue<T> {
@@ -55,6 +57,7 @@ impl<T> WriteQueue<T> {
     pub fn new(limits: WriteLimits) -> Self {
         Self {
             rate: Rate::new(&limits),
+            window: Window::new(limits.in_flight_max),
             limits,
             turns: Turns::default(),
             objects: BTreeMap::new(),
@@ -79,7 +82,7 @@ impl<T> WriteQueue<T> {
     pub fn carried(&self, key: &ObjectKey) -> impl Iterator<Item = &T> {
         let sent = self.objects.get(key).and_then(|object| object.sent.as_ref());
         sent.into_iter()
-            .flat_map(|sent| sent.tickets.iter().map(|(_, ticket)| ticket))
+            .flat_map(|sent| sent.entries.iter().map(|entry| &entry.ticket))
     }
 
     /// Takes one write of `device`'s machine, as [`push_all`](Self::push_all) does.
@@ -123,7 +126,8 @@ impl<T> WriteQueue<T> {
 
     /// See [`WriteLimits::waiting_max`].
     fn may_take(&self, device: &DeviceName, writes: &[Write], now_ms: MonotonicMs) -> Result<(), Refused> {
-        if let Some(retry_after_ms) = self.rate.pause_left_ms(now_ms) {
+        let pause_left_ms = self.rate.pause_left_ms(now_ms);
+        if let Some(retry_after_ms) = pause_left_ms.filter(|left_ms| *left_ms > self.limits.patience_ms) {
             return Err(Refused::Paused { retry_after_ms });
         }
         let of_devices = writes.iter().all(|write| matches!(write, Write::Device { .. }));
@@ -167,7 +171,7 @@ impl<T> WriteQueue<T> {
         wanted: impl Fn(&T) -> bool,
     ) -> Next<T> {
         while let Some((device, key)) = self.turns.first() {
-            if self.in_flight >= self.limits.in_flight_max.max(1) {
+            if !self.window.has_room(self.in_flight) {
                 return Next::Wait(None);
             }
             if let Some(at_ms) = self.rate.next_at_ms(now_ms) {
@@ -205,27 +209,52 @@ impl<T> WriteQueue<T> {
         };
         self.in_flight = self.in_flight.saturating_sub(1);
         object.outdated = (result == SendResult::Conflict).then_some(sent.expected);
-        self.put_back(key.clone(), object, &[]);
-        let mut tickets = sent.tickets;
         let outcome = match result {
-            SendResult::Written(version) => Ok(WriteOutcome::Written(version)),
+            SendResult::Written(version) => {
+                self.window.answered();
+                Ok(WriteOutcome::Written(version))
+            }
             SendResult::Conflict => Ok(WriteOutcome::Conflict),
             SendResult::Gone => Ok(WriteOutcome::Gone),
             SendResult::Unavailable { retry_after_ms } => Err(Unavailable { retry_after_ms }),
             SendResult::TooManyRequests { retry_after_ms } => {
-                tickets.extend(self.give_up_waiting());
-                let retry_after_ms = Some(self.rate.pause(retry_after_ms, now_ms));
-                Err(Unavailable { retry_after_ms })
+                let pause_ms = self.pause(retry_after_ms, now_ms);
+                // What it carried is first in line again, before what came meanwhile.
+                object.waiting.splice(..0, sent.entries);
+                self.put_back(key.clone(), object, &[]);
+                if pause_ms <= self.limits.patience_ms {
+                    return Vec::new();
+                }
+                let retry_after_ms = Some(pause_ms);
+                let waiting = self.give_up_waiting();
+                return self.answers(waiting, &Err(Unavailable { retry_after_ms }));
             }
         };
-        let answer = |(device, ticket)| {
-            self.release(&device);
+        self.put_back(key.clone(), object, &[]);
+        self.answers(sent.entries, &outcome)
+    }
+
+    /// The API server has too much to do: how long it is left alone. Several answers to one burst halve the window once.
+    fn pause(&mut self, retry_after_ms: Option<u64>, now_ms: MonotonicMs) -> u64 {
+        if self.rate.pause_left_ms(now_ms).is_none() {
+            self.window.too_many();
+        }
+        self.rate.pause(retry_after_ms, now_ms)
+    }
+
+    fn answers(
+        &mut self,
+        entries: Vec<Entry<T>>,
+        outcome: &Result<WriteOutcome, Unavailable>,
+    ) -> Vec<Answer<T>> {
+        let answer = |entry: Entry<T>| {
+            self.release(&entry.device);
             Answer {
-                ticket,
+                ticket: entry.ticket,
                 outcome: outcome.clone(),
             }
         };
-        tickets.into_iter().map(answer).collect()
+        entries.into_iter().map(answer).collect()
     }
 
     /// Lets go of writes whose tickets nobody waits for.
@@ -308,13 +337,12 @@ impl<T> WriteQueue<T> {
     }
 
     /// Everything that waits and is not under way.
-    fn give_up_waiting(&mut self) -> Vec<(DeviceName, T)> {
+    fn give_up_waiting(&mut self) -> Vec<Entry<T>> {
         self.turns.clear();
         let waiting = self
             .objects
             .values_mut()
             .flat_map(|object| std::mem::take(&mut object.waiting))
-            .map(|entry| (entry.device, entry.ticket))
             .collect();
         self.objects.retain(|_, object| object.sent.is_some());
         waiting
@@ -357,15 +385,15 @@ impl<T> Object<T> {
 
     /// The writes with this fate go with a request.
     fn send(&mut self, expected: ResourceVersion, fates: &[Fate]) {
-        let mut tickets = Vec::new();
+        let mut entries = Vec::new();
         let mut rest = Vec::new();
         for (entry, fate) in std::mem::take(&mut self.waiting).into_iter().zip(fates) {
             match fate {
-                Fate::Sent { .. } => tickets.push((entry.device, entry.ticket)),
+                Fate::Sent { .. } => entries.push(entry),
                 Fate::Answered(_) | Fate::Stays => rest.push(entry),
             }
         }
         self.waiting = rest;
-        self.sent = Some(Sent { expected, tickets });
+        self.sent = Some(Sent { expected, entries });
     }
 }

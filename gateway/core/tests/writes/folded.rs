@@ -321,7 +321,10 @@ fn nothing_is_kept_of_objects_whose_writes_are_answered() {
     server.push("own", by_report(None), 3).unwrap();
     server.push("other", by_report(None), 4).unwrap();
     let first = server.send();
-    let too_many = SendResult::TooManyRequests { retry_after_ms: None };
+    // Longer than anybody waits.
+    let too_many = SendResult::TooManyRequests {
+        retry_after_ms: Some(30_000),
+    };
     assert_eq!(server.done(&first.key, too_many).len(), 2);
     assert!(is_empty(&server));
 }

@@ -24,6 +24,8 @@ const LIMITS: WriteLimits = WriteLimits {
     per_second: 20,
     burst: 4,
     pause_default_ms: 300,
+    // Every pause is told; one that is waited out is in paced.rs.
+    patience_ms: 0,
     pause_max_ms: 1_000,
 };
 

@@ -13,5 +13,6 @@ mod api_server;
 mod folded;
 mod interleaved;
 mod paced;
+mod paused;
 mod sent_as_they_are;
 mod turns;

@@ -1,8 +1,8 @@
-//! Bounds of the queue, turns of devices, the rate, and pauses.
+//! Bounds of the queue, turns of devices, and the rate.
 
 use apollo_gateway_core::{
     store::WriteOutcome,
-    writes::{Next, ObjectKey, Refused, SendResult, WriteLimits},
+    writes::{Next, ObjectKey, Refused, WriteLimits},
 };
 use apollo_wire::DeviceName;
 
@@ -12,11 +12,11 @@ use crate::{
 };
 
 /// `n` processes of a device: `{device}-{k}`.
-fn processes(of: &str, n: usize) -> Vec<(String, String)> {
+pub(crate) fn processes(of: &str, n: usize) -> Vec<(String, String)> {
     (0..n).map(|k| (format!("{of}-{k}"), of.to_owned())).collect()
 }
 
-fn server(limits: WriteLimits, processes: &[(String, String)]) -> ApiServer {
+pub(crate) fn server(limits: WriteLimits, processes: &[(String, String)]) -> ApiServer {
     let processes: Vec<(&str, &str)> = processes
         .iter()
         .map(|(name, bound_to)| (name.as_str(), bound_to.as_str()))
@@ -24,7 +24,7 @@ fn server(limits: WriteLimits, processes: &[(String, String)]) -> ApiServer {
     ApiServer::with(limits, &processes)
 }
 
-fn push(server: &mut ApiServer, name: &str, ticket: u32) -> Result<(), Refused> {
+pub(crate) fn push(server: &mut ApiServer, name: &str, ticket: u32) -> Result<(), Refused> {
     server.push(name, by_report(Some(candidate(name, 1, 1))), ticket)
 }
 
@@ -241,95 +241,4 @@ fn limits_of_zero_count_as_one() {
     server.carry_out(&request);
     push(&mut server, "a-1", 1).unwrap();
     assert_eq!(server.next(), Next::Wait(Some(2_000)));
-}
-
-/// Two requests under way, one write waiting, and then a 429 for the first.
-fn told_to_wait(retry_after_ms: Option<u64>) -> (ApiServer, Vec<(u32, Option<u64>)>, ObjectKey) {
-    let limits = WriteLimits {
-        in_flight_max: 2,
-        per_second: 10,
-        burst: 100,
-        pause_default_ms: 1_000,
-        pause_max_ms: 30_000,
-        ..wide()
-    };
-    let mut server = server(limits, &processes("a", 4));
-    for ticket in 0..3 {
-        push(&mut server, &format!("a-{ticket}"), ticket).unwrap();
-    }
-    let (first, second) = (server.send(), server.send());
-    let told = server.done(&first.key, SendResult::TooManyRequests { retry_after_ms });
-    let told = told
-        .into_iter()
-        .map(|answer| (answer.ticket, answer.outcome.unwrap_err().retry_after_ms))
-        .collect();
-    (server, told, second.key)
-}
-
-#[test]
-fn r12_a_429_stops_everything_for_as_long_as_it_says() {
-    let (mut server, told, other) = told_to_wait(Some(5_000));
-    assert_eq!(
-        told,
-        [(0, Some(5_000)), (2, Some(5_000))],
-        "its own and all that waited"
-    );
-    assert_eq!(server.queue.unanswered(), 1, "the other one is under way still");
-    server.now_ms += 4_999;
-    let rest = Refused::Paused { retry_after_ms: 1 };
-    assert_eq!(push(&mut server, "a-3", 7), Err(rest));
-    let told = server.done(&other, SendResult::Gone);
-    assert_eq!(told.len(), 1);
-    assert_eq!(
-        told[0].outcome,
-        Ok(WriteOutcome::Gone),
-        "what was under way keeps its own outcome"
-    );
-    server.now_ms += 1;
-    push(&mut server, "a-3", 7).unwrap();
-    // No burst for one who was just told to slow down.
-    assert_eq!(server.next(), Next::Wait(Some(6_100)));
-    server.now_ms = 6_100;
-    let _ = server.send();
-}
-
-#[test]
-fn r12_a_429_without_a_time_and_one_with_too_long_a_time() {
-    for (said, is) in [
-        (None, 1_000),
-        (Some(0), 0),
-        (Some(30_000), 30_000),
-        (Some(30_001), 30_000),
-        (Some(u64::MAX), 30_000),
-    ] {
-        let (mut server, told, _) = told_to_wait(said);
-        assert_eq!(told, [(0, Some(is)), (2, Some(is))], "{said:?}");
-        let refused = push(&mut server, "a-3", 7);
-        if is == 0 {
-            assert_eq!(refused, Ok(()));
-        } else {
-            assert_eq!(refused, Err(Refused::Paused { retry_after_ms: is }));
-        }
-    }
-}
-
-#[test]
-fn a_second_429_prolongs_the_pause_and_never_shortens_it() {
-    for (second_ms, until_ms) in [(100, 5_000), (9_000, 9_000)] {
-        let (mut server, _, other) = told_to_wait(Some(5_000));
-        let told = server.done(
-            &other,
-            SendResult::TooManyRequests {
-                retry_after_ms: Some(second_ms),
-            },
-        );
-        assert_eq!(
-            told[0].outcome.as_ref().unwrap_err().retry_after_ms,
-            Some(until_ms)
-        );
-        let rest = Refused::Paused {
-            retry_after_ms: until_ms,
-        };
-        assert_eq!(push(&mut server, "a-3", 7), Err(rest));
-    }
 }

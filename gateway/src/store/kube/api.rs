@@ -19,6 +19,7 @@ use super::{
     announce::Announcer,
     cache::{Cache, Cached},
     failure::{Doing, Failure},
+    gate::Gate,
     health::Health,
     object::{self, Known, RawObject, Unreadable},
 };
@@ -32,6 +33,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Authoritative reads under way at once: with the writes they stay far below what an API server gives one client by
 /// default, and reports beyond them wait their turn.
 const READS_AT_ONCE: usize = 16;
+/// Longest pause that is waited out before a request, as the queue of writes has it: a device waits on its open stream.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Tries of a creation: each waits for the end of a pause, and an exchange has a few seconds.
+const CREATE_TRIES: u32 = 3;
 /// Objects in one page of a list, as kubectl asks for.
 const PAGE: u32 = 500;
 /// Objects read for one request at most: no agent is told of more than 1,000 processes, and none sends a report that
@@ -48,7 +53,9 @@ pub(super) struct Requests {
     cache: Arc<Cache>,
     health: Arc<Health>,
     announcer: Announcer,
+    gate: Gate,
     reads: Semaphore,
+    creations: Semaphore,
 }
 
 impl Requests {
@@ -65,7 +72,9 @@ impl Requests {
             cache,
             health,
             announcer,
+            gate: Gate::default(),
             reads: Semaphore::new(READS_AT_ONCE),
+            creations: Semaphore::new(1),
         }
     }
 
@@ -187,7 +196,23 @@ impl Requests {
     }
 
     /// Creates a Device with an empty spec, and no status: the API server keeps none at creation.
+    ///
+    /// One at a time, and again after a short 429: when a new fleet calls for the first time, its creations must neither
+    /// crowd out the writes of others nor send all of its devices away to come back together.
     pub(super) async fn create_device(&self, device: &DeviceName) -> Result<RawObject, Failure> {
+        // The semaphore is never closed.
+        let _turn = self.creations.acquire().await;
+        let mut tries_left = CREATE_TRIES;
+        loop {
+            tries_left -= 1;
+            match self.try_to_create_device(device).await {
+                Err(Failure::TooManyRequests { .. }) if tries_left > 0 => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn try_to_create_device(&self, device: &DeviceName) -> Result<RawObject, Failure> {
         let object = json!({
             "apiVersion": API_VERSION, "kind": Kind::Device.as_str(),
             "metadata": {"name": device.as_str()}, "spec": {},
@@ -249,12 +274,20 @@ impl Requests {
         self.carried_out(doing, request).await
     }
 
-    /// Waits for the answer, at most so long, and notes whether the API server works for us.
+    /// Waits for the answer, at most so long, and notes whether the API server works for us. While it wants to be left
+    /// alone nothing is asked: a short while is waited out.
     async fn carried_out<T>(
         &self,
         doing: Doing,
         request: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
+        if let Some(left) = self.gate.closed(Instant::now()) {
+            if left > PATIENCE {
+                let retry_after = Some(left);
+                return Err(Failure::TooManyRequests { retry_after });
+            }
+            tokio::time::sleep(left).await;
+        }
         let Ok(answer) = tokio::time::timeout(ANSWER_WITHIN, request).await else {
             let (verb, resource) = (doing.verb, doing.resource());
             let line = format!("cannot {verb} {resource}: no answer within {ANSWER_WITHIN:?}");
@@ -266,6 +299,7 @@ impl Requests {
             match failure {
                 // These are answers of a server that works.
                 Failure::Conflict | Failure::Missing => self.health.working(doing),
+                Failure::TooManyRequests { retry_after } => self.gate.close(retry_after, Instant::now()),
                 _ => self.health.failing(doing, doing.line(&error), Instant::now()),
             }
             failure
@@ -276,7 +310,7 @@ impl Requests {
     pub(super) fn taken_in<T: Cached>(&self, raw: &RawObject) -> Option<Known<T>> {
         match object::known::<T>(raw) {
             Ok(known) => {
-                T::take_in(&self.cache, known.clone());
+                self.cache.take_in(known.clone());
                 Some(known)
             }
             Err(error) => {

@@ -3,7 +3,8 @@
 //!
 //! A version never goes back: an answer that was under way while the watch told of a later version is dropped. Versions
 //! are numbers that grow for one resource (Kubernetes API concepts, "Resource versions"); where they are not, the latest
-//! word counts, and a wrong one costs a lost compare-and-swap.
+//! word counts, and a wrong one costs a lost compare-and-swap. A list counts whatever its versions: when an etcd was
+//! restored from a backup, they begin again from an earlier number.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -22,7 +23,7 @@ pub(super) struct Cache {
 }
 
 #[derive(Default)]
-struct Objects {
+pub(super) struct Objects {
     processes: HashMap<ProcessRef, Known<ProcessObject>>,
     /// The processes of each device that has some.
     bound: HashMap<DeviceName, BTreeSet<ProcessRef>>,
@@ -32,8 +33,10 @@ struct Objects {
 
 /// A kind of object the cache has a place for.
 pub(super) trait Cached: Stored {
-    /// Takes in what was read; false if something later is known.
-    fn take_in(cache: &Cache, known: Known<Self>) -> bool;
+    /// The version that is known of one.
+    fn version(objects: &Objects, key: &Self::Key) -> Option<ResourceVersion>;
+    /// Puts one in its place.
+    fn put(objects: &mut Objects, key: Self::Key, known: Known<Self>);
     /// Forgets one.
     fn forget(cache: &Cache, key: &Self::Key);
     /// Forgets all but these, and says which those were.
@@ -41,6 +44,23 @@ pub(super) trait Cached: Stored {
 }
 
 impl Cache {
+    /// Takes in what was read; false if something later is known.
+    pub(super) fn take_in<T: Cached>(&self, known: Known<T>) -> bool {
+        let key = known.read.object.key();
+        let mut objects = self.write();
+        let former = T::version(&objects, &key);
+        if former.is_some_and(|former| is_later(&former, &known.read.version)) {
+            return false;
+        }
+        T::put(&mut objects, key, known);
+        true
+    }
+
+    /// Takes in what a list has, whatever is known.
+    pub(super) fn take_in_listed<T: Cached>(&self, known: Known<T>) {
+        T::put(&mut self.write(), known.read.object.key(), known);
+    }
+
     /// Whether everything that exists was told of once: before, "there is none" might be a lie.
     pub(super) fn is_complete(&self) -> bool {
         self.read().complete
@@ -104,16 +124,14 @@ impl Objects {
 }
 
 impl Cached for ProcessObject {
-    fn take_in(cache: &Cache, known: Known<Self>) -> bool {
-        let mut objects = cache.write();
-        let (process, device) = (
-            known.read.object.process.clone(),
-            known.read.object.device.clone(),
-        );
+    fn version(objects: &Objects, process: &ProcessRef) -> Option<ResourceVersion> {
+        let known = objects.processes.get(process);
+        known.map(|known| known.read.version.clone())
+    }
+
+    fn put(objects: &mut Objects, process: ProcessRef, known: Known<Self>) {
+        let device = known.read.object.device.clone();
         let former = objects.processes.get(&process).map(|former| &former.read);
-        if former.is_some_and(|former| is_later(&former.version, &known.read.version)) {
-            return false;
-        }
         let moved_from = former
             .filter(|former| former.object.device != device)
             .map(|former| former.object.device.clone());
@@ -122,7 +140,6 @@ impl Cached for ProcessObject {
         }
         objects.bound.entry(device).or_default().insert(process.clone());
         objects.processes.insert(process, known);
-        true
     }
 
     fn forget(cache: &Cache, process: &ProcessRef) {
@@ -140,15 +157,13 @@ impl Cached for ProcessObject {
 }
 
 impl Cached for DeviceObject {
-    fn take_in(cache: &Cache, known: Known<Self>) -> bool {
-        let mut objects = cache.write();
-        let device = known.read.object.device.clone();
-        let former = objects.devices.get(&device);
-        if former.is_some_and(|former| is_later(&former.read.version, &known.read.version)) {
-            return false;
-        }
+    fn version(objects: &Objects, device: &DeviceName) -> Option<ResourceVersion> {
+        let known = objects.devices.get(device);
+        known.map(|known| known.read.version.clone())
+    }
+
+    fn put(objects: &mut Objects, device: DeviceName, known: Known<Self>) {
         objects.devices.insert(device, known);
-        true
     }
 
     fn forget(cache: &Cache, device: &DeviceName) {
@@ -183,6 +198,10 @@ mod tests {
 
     use super::{super::object, *};
 
+    fn take_in(cache: &Cache, known: Known<ProcessObject>) -> bool {
+        cache.take_in(known)
+    }
+
     fn process(name: &str, device: &str, version: &str) -> Known<ProcessObject> {
         let raw = serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": "default", "resourceVersion": version},
@@ -208,13 +227,13 @@ mod tests {
     fn processes_are_found_by_device_and_by_name_each_once_and_move_with_their_binding() {
         let cache = Cache::default();
         for (name, device) in [("a", "buoy"), ("b", "buoy"), ("c", "truck")] {
-            assert!(ProcessObject::take_in(&cache, process(name, device, "5")));
+            assert!(take_in(&cache, process(name, device, "5")));
         }
         assert_eq!(
             names(&cache, "buoy", &["b", "c", "c", "missing"]),
             ["a", "b", "c"]
         );
-        assert!(ProcessObject::take_in(&cache, process("a", "truck", "6")));
+        assert!(take_in(&cache, process("a", "truck", "6")));
         assert_eq!(names(&cache, "buoy", &[]), ["b"]);
         assert_eq!(names(&cache, "truck", &[]), ["a", "c"]);
         ProcessObject::forget(&cache, &key("b"));
@@ -228,16 +247,20 @@ mod tests {
     #[test]
     fn a_version_never_goes_back_whichever_word_comes_last() {
         let cache = Cache::default();
-        assert!(ProcessObject::take_in(&cache, process("a", "truck", "10")));
-        assert!(!ProcessObject::take_in(&cache, process("a", "buoy", "9")));
+        assert!(take_in(&cache, process("a", "truck", "10")));
+        assert!(!take_in(&cache, process("a", "buoy", "9")));
         assert_eq!(names(&cache, "truck", &[]), ["a"]);
+        assert!(take_in(&cache, process("a", "truck", "10")), "the same again");
         assert!(
-            ProcessObject::take_in(&cache, process("a", "truck", "10")),
-            "the same again"
-        );
-        assert!(
-            ProcessObject::take_in(&cache, process("a", "buoy", "opaque")),
+            take_in(&cache, process("a", "buoy", "opaque")),
             "what does not compare counts as it comes"
+        );
+        take_in(&cache, process("a", "buoy", "12"));
+        cache.take_in_listed(process("a", "truck", "3"));
+        assert_eq!(
+            names(&cache, "truck", &[]),
+            ["a"],
+            "a list counts, whatever was known"
         );
     }
 
@@ -245,7 +268,7 @@ mod tests {
     fn what_a_new_list_no_longer_has_is_forgotten() {
         let cache = Cache::default();
         for name in ["a", "b"] {
-            ProcessObject::take_in(&cache, process(name, "buoy", "5"));
+            take_in(&cache, process(name, "buoy", "5"));
         }
         let gone = ProcessObject::forget_others(&cache, &HashSet::from([key("a")]));
         assert_eq!(gone, [key("b")]);

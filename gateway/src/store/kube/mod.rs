@@ -18,6 +18,7 @@ mod cache;
 mod connect;
 mod create;
 mod failure;
+mod gate;
 mod health;
 mod hearing;
 mod object;
@@ -186,7 +187,7 @@ impl KubeStore {
         let read = futures_util::future::try_join_all(reads).await;
         read.map_err(|_| Unavailable { retry_after_ms: None })?;
         let writes = writes.into_iter().map(|write| Write::Process(Box::new(write)));
-        self.writer.write(device, writes).await
+        self.writer.write(device, writes.collect()).await
     }
 
     async fn write_device(&self, device: &DeviceName, write: Write) -> Result<WriteOutcome, Unavailable> {
@@ -195,7 +196,7 @@ impl KubeStore {
             let read = self.shared.requests.read_device(device).await;
             read.map_err(|_| unavailable)?;
         }
-        let outcomes = self.writer.write(device, [write]).await?;
+        let outcomes = self.writer.write(device, vec![write]).await?;
         // One write has one outcome.
         outcomes.into_iter().next().ok_or(unavailable)
     }

@@ -55,6 +55,8 @@ pub(super) trait Stored: Clone + Send + Sync + 'static {
     /// Its status.
     type Status: Serialize + DeserializeOwned + Default;
 
+    /// This object's key.
+    fn key(&self) -> Self::Key;
     /// The key in an object's metadata.
     fn key_of(raw: &RawObject) -> Result<Self::Key, String>;
     /// Its status.
@@ -130,6 +132,10 @@ impl Stored for ProcessObject {
     type Key = ProcessRef;
     type Status = ProcessStatus;
 
+    fn key(&self) -> ProcessRef {
+        self.process.clone()
+    }
+
     fn key_of(raw: &RawObject) -> Result<ProcessRef, String> {
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         ProcessRef::new(&text(&raw.metadata.namespace), &text(&raw.metadata.name))
@@ -157,6 +163,10 @@ impl Stored for DeviceObject {
     const KIND: Kind = Kind::Device;
     type Key = DeviceName;
     type Status = DeviceStatus;
+
+    fn key(&self) -> DeviceName {
+        self.device.clone()
+    }
 
     fn key_of(raw: &RawObject) -> Result<DeviceName, String> {
         let name = raw.metadata.name.as_deref().unwrap_or_default();

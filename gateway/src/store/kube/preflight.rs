@@ -21,6 +21,8 @@ use crate::manifest::{API_VERSION, Kind};
 
 /// All of it together: a start that fails does so within 5 s.
 const WITHIN: Duration = Duration::from_secs(4);
+/// Pause before everything is tried again.
+const AGAIN_AFTER: Duration = Duration::from_millis(300);
 /// The name of an object that does not exist. Were it there, a dry run would still change nothing.
 const NOBODY: &str = "apollo-gateway-permission-check";
 
@@ -46,7 +48,7 @@ pub(super) async fn check(requests: &Requests, server: &str) -> Result<(), Prefl
         server: server.to_owned(),
         reason,
     };
-    match tokio::time::timeout(WITHIN, tried(requests)).await {
+    match tokio::time::timeout(WITHIN, tried_until_told(requests)).await {
         Err(_) => Err(unreachable(format!("no answer within {WITHIN:?}"))),
         Ok(refused) if refused.is_empty() => Ok(()),
         Ok(refused) => {
@@ -62,6 +64,24 @@ pub(super) async fn check(requests: &Requests, server: &str) -> Result<(), Prefl
     }
 }
 
+/// What was refused, once the API server has an answer: one that starts or is busy (429, 5xx) has none yet.
+async fn tried_until_told(requests: &Requests) -> Vec<(Doing, Error)> {
+    loop {
+        let refused = tried(requests).await;
+        let is_busy = |(_, error): &(Doing, Error)| {
+            matches!(error, Error::Api(_))
+                && matches!(
+                    Failure::of(error),
+                    Failure::TooManyRequests { .. } | Failure::Unavailable { .. }
+                )
+        };
+        if !refused.iter().any(is_busy) {
+            return refused;
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
 /// What was refused.
 async fn tried(requests: &Requests) -> Vec<(Doing, Error)> {
     let mut refused = Vec::new();
@@ -71,12 +91,16 @@ async fn tried(requests: &Requests) -> Vec<(Doing, Error)> {
     refused.extend(lists.0);
     refused.extend(lists.1);
     if refused.is_empty() {
-        let device = others(requests, Kind::Device);
-        let process = others(requests, Kind::DeviceProcess);
-        let (device, process, create) = tokio::join!(device, process, create(requests));
-        refused.extend(device);
-        refused.extend(process);
-        refused.extend(create);
+        let reads = tokio::join!(
+            reads(requests, Kind::Device),
+            reads(requests, Kind::DeviceProcess)
+        );
+        refused.extend(reads.0);
+        refused.extend(reads.1);
+        // One by one: a busy API server takes few writes at once.
+        refused.extend(patch(requests, Kind::Device).await);
+        refused.extend(patch(requests, Kind::DeviceProcess).await);
+        refused.extend(create(requests).await);
     }
     refused
 }
@@ -86,33 +110,41 @@ async fn list(requests: &Requests, kind: Kind) -> Option<(Doing, Error)> {
     listed.err().map(|error| (Doing::to("list", kind), error))
 }
 
-async fn others(requests: &Requests, kind: Kind) -> Vec<(Doing, Error)> {
+async fn reads(requests: &Requests, kind: Kind) -> Vec<(Doing, Error)> {
     let (all, one) = (requests.all(kind), requests.one_of(kind));
     // Of nobody, so that nothing is sent.
     let watch = WatchParams::default()
         .timeout(1)
         .fields(&format!("metadata.name={NOBODY}"));
-    let patch = PatchParams {
+    let (got, watched) = tokio::join!(one.get(NOBODY), all.watch(&watch, "0"));
+    let tried = [
+        (Doing::to("get", kind), got.err()),
+        (Doing::to("watch", kind), watched.err()),
+    ];
+    tried
+        .into_iter()
+        .filter_map(|(doing, error)| Some((doing, error.filter(is_refusal)?)))
+        .collect()
+}
+
+async fn patch(requests: &Requests, kind: Kind) -> Option<(Doing, Error)> {
+    let params = PatchParams {
         dry_run: true,
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
     let nothing = Patch::Merge(json!({"status": {}}));
-    let (got, watched, patched) = tokio::join!(
-        one.get(NOBODY),
-        all.watch(&watch, "0"),
-        one.patch_status(NOBODY, &patch, &nothing)
-    );
-    let tried = [
-        (Doing::to("get", kind), got.err()),
-        (Doing::to("watch", kind), watched.err()),
-        (Doing::patch_status(kind), patched.err()),
-    ];
-    let counts = |error: &Error| !matches!(Failure::of(error), Failure::Missing);
-    tried
-        .into_iter()
-        .filter_map(|(doing, error)| Some((doing, error.filter(counts)?)))
-        .collect()
+    let patched = requests
+        .one_of(kind)
+        .patch_status(NOBODY, &params, &nothing)
+        .await;
+    let refused = patched.err().filter(is_refusal);
+    refused.map(|error| (Doing::patch_status(kind), error))
+}
+
+/// That nobody is there was to be expected.
+fn is_refusal(error: &Error) -> bool {
+    !matches!(Failure::of(error), Failure::Missing)
 }
 
 async fn create(requests: &Requests) -> Option<(Doing, Error)> {

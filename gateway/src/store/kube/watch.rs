@@ -21,10 +21,10 @@ use tokio::sync::mpsc;
 
 use super::{
     Shared,
-    cache::Cached,
+    cache::{Cache, Cached},
     failure::Doing,
     hearing::WATCH_SECONDS,
-    object::{self, RawObject},
+    object::{self, Known, RawObject},
 };
 use crate::{events, manifest::Kind, store::Change};
 
@@ -168,9 +168,11 @@ impl<T: Told> Following<T> {
                 if let (Some(listed), Ok(key)) = (&mut self.listed, T::key_of(&raw)) {
                     listed.insert(key);
                 }
-                changed::<T>(shared, &raw)
+                changed::<T>(shared, &raw, Cache::take_in_listed)
             }
-            Ok(Event::Apply(raw)) => changed::<T>(shared, &raw),
+            Ok(Event::Apply(raw)) => changed::<T>(shared, &raw, |cache, known| {
+                cache.take_in(known);
+            }),
             Ok(Event::Delete(raw)) => T::key_of(&raw).ok().map(|key| {
                 T::forget(&shared.cache, &key);
                 T::gone(key)
@@ -210,11 +212,15 @@ impl<T: Told> Following<T> {
 }
 
 /// What is new is told; what the cache knows better already is told by the event that is still to come.
-fn changed<T: Told>(shared: &Shared, raw: &RawObject) -> Option<Change> {
+fn changed<T: Told>(
+    shared: &Shared,
+    raw: &RawObject,
+    take_in: impl FnOnce(&Cache, Known<T>),
+) -> Option<Change> {
     match object::known::<T>(raw) {
         Ok(known) => {
             let read = known.read.clone();
-            T::take_in(&shared.cache, known);
+            take_in(&shared.cache, known);
             Some(T::changed(read))
         }
         Err(error) => {

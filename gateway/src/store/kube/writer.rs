@@ -1,6 +1,7 @@
 //! Carries out what the core's write queue says: one task owns the queue, sends its requests, and tells whoever waits.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use apollo_gateway_core::{
     },
 };
 use apollo_wire::DeviceName;
+use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -33,6 +35,10 @@ use crate::events;
 /// and devices be repaired, so nobody is refused here.
 const ARRIVING_MAX: usize = 256;
 
+/// Writes of one request that the queue is given at once, and takes whole or not at all: fewer than it has places for one
+/// device, and more than a device is told of processes. Of more, some go first.
+const AT_ONCE_MAX: usize = 1_000;
+
 /// What a write came to, or how long to leave the API server alone.
 pub(super) type Outcome = Result<WriteOutcome, Unavailable>;
 type Ticket = oneshot::Sender<Outcome>;
@@ -41,6 +47,8 @@ type Ticket = oneshot::Sender<Outcome>;
 struct Arrival {
     device: DeviceName,
     writes: Vec<(Write, Ticket)>,
+    /// Told if the queue takes none of them; their tickets are dropped then.
+    refused: oneshot::Sender<Unavailable>,
 }
 
 /// Where writes are left.
@@ -67,24 +75,43 @@ impl Writer {
     pub(super) async fn write(
         &self,
         device: &DeviceName,
-        writes: impl IntoIterator<Item = Write>,
+        writes: Vec<Write>,
     ) -> Result<Vec<WriteOutcome>, Unavailable> {
-        let mut waiting = Vec::new();
+        let mut outcomes = Vec::with_capacity(writes.len());
+        let mut writes = writes.into_iter().peekable();
+        while writes.peek().is_some() {
+            let some = writes.by_ref().take(AT_ONCE_MAX).collect();
+            outcomes.extend(self.write_at_once(device, some).await?);
+        }
+        Ok(outcomes)
+    }
+
+    async fn write_at_once(
+        &self,
+        device: &DeviceName,
+        writes: Vec<Write>,
+    ) -> Result<Vec<WriteOutcome>, Unavailable> {
+        let mut waiting = Vec::with_capacity(writes.len());
         let writes = writes.into_iter().map(|write| {
             let (ticket, outcome) = oneshot::channel();
             waiting.push(outcome);
             (write, ticket)
         });
+        let (refused, refusal) = oneshot::channel();
         let arrival = Arrival {
             device: device.clone(),
             writes: writes.collect(),
+            refused,
         };
         let unavailable = Unavailable { retry_after_ms: None };
         self.arrivals.try_send(arrival).map_err(|_| unavailable)?;
         let mut outcomes = Vec::with_capacity(waiting.len());
         for outcome in waiting {
-            // Without an answer the task has ended, which happens with the process only.
-            outcomes.push(outcome.await.map_err(|_| unavailable)??);
+            match outcome.await {
+                Ok(outcome) => outcomes.push(outcome?),
+                // Refused, or the task has ended, which happens with the process only.
+                Err(_) => return Err(refusal.await.unwrap_or(unavailable)),
+            }
         }
         Ok(outcomes)
     }
@@ -126,15 +153,13 @@ impl Task {
 
     fn take_in(&mut self, arrival: Arrival) {
         let now_ms = self.now_ms();
-        for (write, ticket) in arrival.writes {
-            if let Err((refused, ticket)) = self.queue.push(arrival.device.clone(), write, ticket, now_ms) {
-                let retry_after_ms = match refused {
-                    Refused::Full => None,
-                    Refused::Paused { retry_after_ms } => Some(retry_after_ms),
-                };
-                // Whoever is gone needs no answer.
-                let _ = ticket.send(Err(Unavailable { retry_after_ms }));
-            }
+        if let Err(refused) = self.queue.push_all(&arrival.device, arrival.writes, now_ms) {
+            let retry_after_ms = match refused {
+                Refused::Full => None,
+                Refused::Paused { retry_after_ms } => Some(retry_after_ms),
+            };
+            // Whoever is gone needs no answer.
+            let _ = arrival.refused.send(Unavailable { retry_after_ms });
         }
     }
 
@@ -168,8 +193,10 @@ impl Task {
         }
         let shared = self.shared.clone();
         self.under_way.spawn(async move {
-            let result = patched(&shared, &request).await;
-            (request.key, result)
+            // Whatever happens, the queue has to hear of it: the object's other writes wait for that.
+            let patched = AssertUnwindSafe(patched(&shared, &request)).catch_unwind().await;
+            let unavailable = SendResult::Unavailable { retry_after_ms: None };
+            (request.key, patched.unwrap_or(unavailable))
         });
     }
 

@@ -37,7 +37,7 @@ pub(super) fn possible(world: &World, actions: &mut Vec<Action>) {
 /// The one write of a replica's report.
 fn write_of(world: &World, number: usize) -> Option<StatusWrite> {
     match &world.replicas[number].serving.as_ref()?.request {
-        StoreRequest::ReplaceProcessStatuses { writes } => writes.first().cloned(),
+        StoreRequest::ReplaceProcessStatuses { writes, .. } => writes.first().cloned(),
         _ => None,
     }
 }
@@ -149,7 +149,10 @@ fn patch(scope: &Scope, world: &mut World, number: usize, request: &Request) -> 
         join: write_of(world, number)?.join,
     };
     let mut serving = world.replicas[number].serving.clone()?;
-    let replace = StoreRequest::ReplaceProcessStatuses { writes: vec![write] };
+    let replace = StoreRequest::ReplaceProcessStatuses {
+        device: cast::device(scope.agents[serving.from].device),
+        writes: vec![write],
+    };
     let reply = replicas::carry_out(scope, world, number, &mut serving, replace);
     world.replicas[number].change(|replica| replica.serving = Some(serving));
     let StoreReply::StatusesWritten(outcomes) = reply else {

@@ -29,6 +29,7 @@ const LIMITS: WriteLimits = WriteLimits {
     per_second: 4,
     burst: 4,
     pause_default_ms: 1_000,
+    patience_ms: 1_000,
     pause_max_ms: 30_000,
 };
 

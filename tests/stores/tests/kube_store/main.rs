@@ -15,6 +15,7 @@ mod store_values;
 
 mod cluster;
 mod requests;
+mod schema;
 mod watching;
 
 use anyhow::Result;
