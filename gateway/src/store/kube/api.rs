@@ -39,9 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CREATE_TRIES: u32 = 3;
 /// Objects in one page of a list, as kubectl asks for.
 const PAGE: u32 = 500;
-/// Objects read for one request at most: no agent is told of more than 1,000 processes, and none sends a report that
-/// names more. Beyond it somebody is asking the API server to death.
-pub(super) const OBJECTS_MAX: usize = 4_096;
+/// Processes of one device that are read at most: its agent is told of 1,000, and an operator may be at rebinding others.
+/// Those that a report names are read besides, of which there are no more than it may have observations.
+const BOUND_MAX: usize = 4_096;
 /// Who wrote a field, in `managedFields`.
 pub(super) const FIELD_MANAGER: &str = "apollo-gateway";
 
@@ -142,7 +142,7 @@ impl Requests {
     ) -> Result<Vec<Known<ProcessObject>>, Failure> {
         let fields = ListParams::default().fields(&format!("spec.deviceRef.name={device}"));
         let bound = self
-            .list(self.processes(), Kind::DeviceProcess, fields, OBJECTS_MAX)
+            .list(self.processes(), Kind::DeviceProcess, fields, BOUND_MAX)
             .await?;
         let mut found: Vec<Known<ProcessObject>> =
             bound.iter().filter_map(|raw| self.taken_in(raw)).collect();
@@ -151,9 +151,6 @@ impl Requests {
             .iter()
             .filter(|process| self.serves(process) && !bound.contains(process))
             .collect();
-        if others.len() > OBJECTS_MAX {
-            return Err(Failure::Unavailable { retry_after: None });
-        }
         let reads = others.into_iter().map(|process| self.read_process(process));
         let others = futures_util::future::try_join_all(reads).await?;
         found.extend(others.into_iter().flatten());

@@ -193,27 +193,30 @@ impl Asked {
         let path = request.uri().path();
         let query = request.uri().query().unwrap_or_default();
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let known = ["deviceprocesses", "devices", "events"];
-        let found = segments
-            .iter()
-            .position(|segment| known.contains(segment))
-            .and_then(|at| Some((at, known.into_iter().find(|name| segments.get(at) == Some(name))?)));
-        let (after, resource) = match found {
-            Some((at, name)) => (segments.len() - at - 1, name),
-            None => (0, "other"),
+        // By its place: a namespace or an object may have the name of a resource.
+        let of_version = match segments.as_slice() {
+            ["apis", _, _, rest @ ..] | ["api", _, rest @ ..] => rest,
+            _ => &[],
+        };
+        let named = match of_version {
+            ["namespaces", _, resource, rest @ ..] => [&[*resource], rest].concat(),
+            other => other.to_vec(),
+        };
+        let (resource, has_name) = match named.as_slice() {
+            ["devices", _, "status"] => ("devices/status", true),
+            ["deviceprocesses", _, "status"] => ("deviceprocesses/status", true),
+            ["devices", rest @ ..] => ("devices", !rest.is_empty()),
+            ["deviceprocesses", rest @ ..] => ("deviceprocesses", !rest.is_empty()),
+            ["events", rest @ ..] => ("events", !rest.is_empty()),
+            _ => ("other", false),
         };
         let verb = match request.method().as_str() {
             "GET" if query.split('&').any(|pair| pair == "watch=true") => "watch",
-            "GET" if after == 0 => "list",
-            "GET" => "get",
+            "GET" if has_name => "get",
+            "GET" => "list",
             "POST" => "create",
             "PATCH" => "patch",
             _ => "other",
-        };
-        let resource = match (resource, segments.last()) {
-            ("devices", Some(&"status")) => "devices/status",
-            ("deviceprocesses", Some(&"status")) => "deviceprocesses/status",
-            (resource, _) => resource,
         };
         Self { verb, resource }
     }
@@ -293,6 +296,22 @@ mod tests {
                 ("patch", "deviceprocesses/status"),
             ),
             ("DELETE", "/devices/buoy", ("other", "devices")),
+            (
+                "GET",
+                "/namespaces/devices/deviceprocesses?&watch=true",
+                ("watch", "deviceprocesses"),
+            ),
+            (
+                "GET",
+                "/namespaces/n/deviceprocesses/devices",
+                ("get", "deviceprocesses"),
+            ),
+            (
+                "PATCH",
+                "/namespaces/n/deviceprocesses/status/status",
+                ("patch", "deviceprocesses/status"),
+            ),
+            ("GET", "/devices/status", ("get", "devices")),
         ] {
             assert_eq!(
                 asked(method, &format!("{API}{path}")),
