@@ -16,6 +16,7 @@ mod store_values;
 mod cluster;
 mod requests;
 mod schema;
+mod shown;
 mod watching;
 
 use anyhow::Result;
