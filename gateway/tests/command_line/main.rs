@@ -176,11 +176,11 @@ fn all_that_is_wrong_is_said_at_once() {
     let dir = with_pki();
     let line = bad(
         dir.path(),
-        &["serve", "--store", "kube", "--listen", "here", "--max-body", "1"],
+        &["serve", "--store", "etcd", "--listen", "here", "--max-body", "1"],
         2,
     );
     for expected in [
-        "--store: the kube store is not supported",
+        "--store: \"etcd\" is neither embedded:PATH nor kube",
         "--listen",
         "--max-body",
         "--tls-cert: is required",

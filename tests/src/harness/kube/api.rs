@@ -36,7 +36,7 @@ pub struct KubeApi {
 }
 
 impl KubeApi {
-    /// What is missing, for [`skip`](crate::harness::skip); `None` if it can be started.
+    /// What is missing, for [`skip`](crate::harness::skip()); `None` if it can be started.
     pub fn missing() -> Option<String> {
         Built::find().err().map(|error| format!("{error:#}"))
     }

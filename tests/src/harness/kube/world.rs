@@ -28,7 +28,7 @@ impl KubeWorld {
     /// The user that gateways are.
     pub const USER: &str = "apollo-gateway";
 
-    /// What is missing on this machine, for [`skip`](crate::harness::skip).
+    /// What is missing on this machine, for [`skip`](crate::harness::skip()).
     pub fn missing() -> Option<String> {
         KubeApi::missing().or_else(Postgres::missing)
     }
