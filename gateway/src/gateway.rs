@@ -71,7 +71,10 @@ impl Gateway {
         let tls = tls::reload::first(&config.tls)?;
         let endpoints = bind::bind(&config.listen, &tls.load())?;
         let admin_listener = admin::bind(config.admin_listen).await?;
-        let metrics = Arc::new(Metrics::default());
+        let metrics = Arc::new(match config.store {
+            StoreChoice::Embedded(_) => Metrics::default(),
+            StoreChoice::Kube(_) => Metrics::default().with_kube(),
+        });
         // Last, so that a gateway that cannot serve leaves no new file behind.
         let store = match &config.store {
             StoreChoice::Embedded(path) => ChosenStore::Embedded(EmbeddedStore::open(path, Missing::Create)?),

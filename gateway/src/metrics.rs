@@ -144,26 +144,6 @@ impl Default for Metrics {
             "1 while the store tells of every change",
             watch_up.clone(),
         );
-        registry.register(
-            "kube_requests",
-            "Requests to the API server by verb, resource and status code",
-            kube_requests.clone(),
-        );
-        registry.register(
-            "kube_relists",
-            "Watches that had to list everything again, by kind of object",
-            kube_relists.clone(),
-        );
-        registry.register(
-            "kube_writes_waiting",
-            "Status writes waiting for their turn",
-            kube_writes_waiting.clone(),
-        );
-        registry.register(
-            "kube_writes_coalesced",
-            "Status writes that went along with another of the same object",
-            kube_writes_coalesced.clone(),
-        );
         Self {
             registry,
             observations,
@@ -183,6 +163,33 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// With those that only the Kubernetes store has something to say about.
+    #[must_use]
+    pub fn with_kube(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "kube_requests",
+            "Requests to the API server by verb, resource and status code",
+            self.kube_requests.clone(),
+        );
+        registry.register(
+            "kube_relists",
+            "Watches that had to list everything again, by kind of object",
+            self.kube_relists.clone(),
+        );
+        registry.register(
+            "kube_writes_waiting",
+            "Status writes waiting for their turn",
+            self.kube_writes_waiting.clone(),
+        );
+        registry.register(
+            "kube_writes_coalesced",
+            "Status writes that went along with another of the same object",
+            self.kube_writes_coalesced.clone(),
+        );
+        self
+    }
+
     /// The OpenMetrics text form.
     pub fn text(&self) -> String {
         let mut text = String::new();
