@@ -22,6 +22,8 @@ const PROCESSES: usize = 10_000;
 const DEVICES: usize = 1_000;
 /// Devices that really call.
 const CALLERS: usize = 100;
+/// Pages of 500 that a list of all takes.
+const PAGES: usize = PROCESSES / 500;
 /// Changes of a spec that are waited for.
 const CHANGES: usize = 20;
 /// The contract's bound for each of them.
@@ -155,9 +157,11 @@ fn wait_for_news(
 }
 
 /// The API server forgets where the gateway's watches are (410): a gateway that was held meanwhile lists everything again
-/// and serves what it missed.
+/// and serves what it missed. All of it counts: what was missed is on one of the last pages, and every page is asked for.
 fn relist(world: &KubeWorld, fleet: &Fleet, gateway: &mut Gateway) -> Result<()> {
     const MISSED: &str = "missed";
+    // Of the first device as well, and on the last page but one.
+    const MISSED_PROCESS: &str = "p-09000";
     let device = fleet.devices().first().context("no device")?.clone();
     gateway.process.signal(Signal::SIGSTOP)?;
     let restart = || -> Result<()> {
@@ -171,7 +175,7 @@ fn relist(world: &KubeWorld, fleet: &Fleet, gateway: &mut Gateway) -> Result<()>
     world
         .api
         .client()
-        .merge_patch(KubeWorld::PROCESSES, "p-00000", &patch)?;
+        .merge_patch(KubeWorld::PROCESSES, MISSED_PROCESS, &patch)?;
     restart()?;
     let (mark, cpu) = (world.api.audit_mark()?, cpu_time(gateway)?);
     gateway.process.signal(Signal::SIGCONT)?;
@@ -180,6 +184,12 @@ fn relist(world: &KubeWorld, fleet: &Fleet, gateway: &mut Gateway) -> Result<()>
     wait::until_true("the missed change to be served", PATIENCE, || {
         let reply = fleet.block_on(device.desired(udp, None, None))?;
         Ok(String::from_utf8_lossy(&reply.body).contains(MISSED))
+    })?;
+    wait::until_true("every page to have been asked for", PATIENCE, || {
+        let asked = asked(&world.asked_since(mark)?);
+        Ok(asked
+            .get("list deviceprocesses")
+            .is_some_and(|lists| *lists >= PAGES))
     })?;
     let took = began.elapsed();
     let relists = gateway.metric("apollo_gateway_kube_relists_total", "")?;
